@@ -1,0 +1,401 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"example.com/goldenpath/devtool/internal/console"
+	"example.com/goldenpath/devtool/internal/control"
+	"example.com/goldenpath/devtool/internal/project"
+	"example.com/goldenpath/replay"
+	"example.com/goldenpath/replay/archive"
+	"example.com/goldenpath/replay/diff"
+	"example.com/goldenpath/replay/play"
+)
+
+// learning is how often a request that changes nothing is played when nobody
+// says how often: once to compare, the rest to learn which fields are volatile.
+const learning = 3
+
+type replayOptions struct {
+	repeat  int
+	json    bool
+	strict  bool
+	force   bool
+	target  string
+	headers []string
+}
+
+func (a *app) replayCommand() *cobra.Command {
+	var o replayOptions
+	c := &cobra.Command{
+		Use:   "replay TRACE-ID",
+		Short: "Send a captured request again at the code as it is now, and say what differs",
+		Long: "Finds the request that the trace id of a response leads to, sends it through the gateway in a\n" +
+			"new trace that is linked to the old one, and compares status, headers that matter and body.\n" +
+			"Requests that change nothing are sent three times, to learn which fields are volatile.\n" +
+			"The first characters of a trace id will do. Exit code 0: the same, 1: different.",
+		Args: cobra.MaximumNArgs(1),
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return a.recentTraces(), cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return console.Fail(console.ExitUsage, self()+" replay ls lists what was captured", "replay needs a trace id, as in the X-Trace-Id header of a response")
+			}
+			return a.withStack(func(p *project.Project, client *control.Client) error {
+				return a.replay(c.Context(), client, args[0], o)
+			})
+		},
+	}
+	c.Flags().IntVar(&o.repeat, "repeat", 0, "send it `N` times")
+	c.Flags().BoolVar(&o.json, "json", false, "print JSON")
+	c.Flags().BoolVar(&o.strict, "strict", false, "call nothing volatile that was not seen to vary")
+	c.Flags().BoolVar(&o.force, "force", false, "send a request of whose body a part is missing")
+	c.Flags().StringVar(&o.target, "target", "", "another `URL` on this machine, instead of the gateway")
+	c.Flags().StringArrayVarP(&o.headers, "header", "H", nil, "set a header, as in -H 'Authorization: Bearer …', where the recorded one was redacted")
+	c.AddCommand(a.replayListCommand(), a.replayShowCommand())
+	return c
+}
+
+// verdict is the outcome in the contract's words.
+type verdict string
+
+const (
+	same      verdict = "same"
+	different verdict = "different"
+	failing   verdict = "error"
+)
+
+// replayReport is what `replay --json` prints.
+type replayReport struct {
+	TraceID       string            `json:"trace_id"`
+	ReplayTraceID string            `json:"replay_trace_id"`
+	Verdict       verdict           `json:"verdict"`
+	Status        statusPair        `json:"status"`
+	Differences   []diff.Difference `json:"differences"`
+	Volatile      []diff.Volatile   `json:"volatile"`
+	Notes         []string          `json:"notes,omitempty"` // what could not be compared
+	Fidelity      play.Fidelity     `json:"fidelity"`
+	Attempts      []attempt         `json:"attempts"`
+	Error         string            `json:"error,omitempty"`
+}
+
+type statusPair struct {
+	Recorded int `json:"recorded"`
+	Replayed int `json:"replayed"`
+}
+
+type attempt struct {
+	TraceID string `json:"trace_id"`
+	Status  int    `json:"status"`
+	MS      int64  `json:"ms"`
+	Error   string `json:"error,omitempty"`
+}
+
+func (a *app) replay(ctx context.Context, c *control.Client, id string, o replayOptions) error {
+	st, err := c.Status(ctx)
+	if err != nil {
+		return err
+	}
+	ex, others, err := find(st.Captures, id)
+	if err != nil {
+		return err
+	}
+	options, err := o.play(st, ex)
+	if err != nil {
+		return err
+	}
+	attempts, err := play.Play(ctx, ex, options)
+	var refused *play.RefusedError
+	if errors.As(err, &refused) {
+		return console.Fail(console.ExitUsage, self()+" replay show "+ex.TraceID, "%s", refused.Error())
+	}
+	if err != nil {
+		return err
+	}
+	report, result := compare(ex, attempts, o)
+	report.Fidelity = play.Assess(ex, options)
+	if o.json {
+		err = a.json(report)
+	} else {
+		if others > 0 {
+			a.Saying("the trace has %s more; this is the last one, replay ls has the ids of all", plural(others, "request"))
+		}
+		err = a.printReplay(ex, report, result)
+	}
+	if err != nil {
+		return err
+	}
+	switch report.Verdict {
+	case same:
+		return nil
+	case different:
+		return console.Silent(console.ExitNo)
+	}
+	return console.Fail(console.ExitFailed, self()+" status", "no answer to compare: %s", report.Error)
+}
+
+// find looks a trace up. A trace with several requests gives the last, and how
+// many others there are.
+func find(dir, id string) (*replay.Exchange, int, error) {
+	r, err := archive.Open(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, 0, console.Fail(console.ExitNo, "send the service a request first", "nothing was captured yet")
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	defer r.Close()
+	found, err := r.Find(id)
+	var lookup *archive.LookupError
+	switch {
+	case errors.As(err, &lookup):
+		exit, hint := console.ExitNo, self()+" replay ls"
+		if errors.Is(err, archive.ErrInvalidID) {
+			exit = console.ExitUsage
+		}
+		if len(lookup.Nearest) > 0 {
+			hint = "nearest: " + strings.Join(lookup.Nearest, ", ") + "; all: " + hint
+		}
+		return nil, 0, console.Fail(exit, hint, "%v", err)
+	case err != nil:
+		return nil, 0, err
+	}
+	return found[len(found)-1], len(found) - 1, nil
+}
+
+// play turns the flags into options.
+func (o replayOptions) play(st control.Status, ex *replay.Exchange) (play.Options, error) {
+	target := o.target
+	if target == "" {
+		target = st.Endpoints["service"]
+	}
+	u, err := url.Parse(target)
+	if err != nil || u.Host == "" {
+		return play.Options{}, console.Fail(console.ExitUsage, "--target http://127.0.0.1:8081", "--target %s is no URL with a host", target)
+	}
+	if o.repeat < 0 || o.repeat > play.MaxRepeat {
+		return play.Options{}, console.Fail(console.ExitUsage, "--repeat 3", "--repeat %d: must be between 1 and %d", o.repeat, play.MaxRepeat)
+	}
+	options := play.Options{Target: u, Repeat: max(o.repeat, 1), Force: o.force, Headers: map[string]string{}}
+	if o.repeat == 0 && play.Safe(ex) {
+		options.Repeat = learning
+	}
+	for _, h := range o.headers {
+		name, value, found := strings.Cut(h, ":")
+		if !found || strings.TrimSpace(name) == "" {
+			return play.Options{}, console.Fail(console.ExitUsage, "-H 'Name: value'", "-H %q is no header", h)
+		}
+		options.Headers[strings.TrimSpace(name)] = strings.TrimSpace(value)
+	}
+	return options, nil
+}
+
+// compare holds the recorded answer against those of the attempts that got one.
+func compare(ex *replay.Exchange, attempts []play.Attempt, o replayOptions) (replayReport, diff.Result) {
+	report := replayReport{TraceID: ex.TraceID, Status: statusPair{Recorded: ex.Response.Status},
+		Differences: []diff.Difference{}, Volatile: []diff.Volatile{}}
+	var answers []replay.Response
+	for _, at := range attempts {
+		row := attempt{TraceID: at.TraceID, Status: at.Response.Status, MS: at.Duration.Milliseconds()}
+		if at.Err != nil {
+			row.Error = at.Err.Error()
+			report.Error = row.Error
+		} else {
+			if len(answers) == 0 {
+				report.ReplayTraceID, report.Status.Replayed = at.TraceID, at.Response.Status
+			}
+			answers = append(answers, at.Response)
+		}
+		report.Attempts = append(report.Attempts, row)
+	}
+	if len(answers) == 0 {
+		report.Verdict = failing
+		return report, diff.Result{}
+	}
+	result := diff.Compare(ex.Response, answers, diff.Options{Strict: o.strict, Request: &ex.Request})
+	report.Verdict = different
+	if result.Same {
+		report.Verdict = same
+	}
+	report.Notes = result.Notes
+	if result.Differences != nil {
+		report.Differences = result.Differences
+	}
+	if result.Volatile != nil {
+		report.Volatile = result.Volatile
+	}
+	return report, result
+}
+
+func (a *app) printReplay(ex *replay.Exchange, r replayReport, result diff.Result) error {
+	w := a.Out
+	fmt.Fprintf(w, "%s %s, recorded %s\n", ex.Request.Method, ex.Request.URL, ex.Time.Local().Format("2006-01-02 15:04:05"))
+	fmt.Fprintf(w, "status %d then, %d now, in %s (%s)\n", r.Status.Recorded, r.Status.Replayed, took(r.Attempts), plural(len(r.Attempts), "attempt"))
+	if r.Verdict != failing {
+		if err := diff.Text(w, result, a.diffStyle(r.Verdict)); err != nil {
+			return err
+		}
+	}
+	for _, reason := range r.Fidelity.Reasons {
+		fmt.Fprintf(w, "not as recorded: %s %s\n", reason.Path, reason.Detail)
+	}
+	_, err := fmt.Fprintf(w, "trace of the replay: %s\n", r.ReplayTraceID)
+	return err
+}
+
+func (a *app) diffStyle(v verdict) diff.Style {
+	in := func(style console.Style) func(string) string {
+		return func(text string) string { return console.Paint(a.OutColor, style, text) }
+	}
+	heading := console.Green
+	if v != same {
+		heading = console.Red
+	}
+	return diff.Style{Heading: in(heading), Path: in(console.Bold), Recorded: in(console.Red), Replayed: in(console.Green), Dim: in(console.Dim)}
+}
+
+func took(attempts []attempt) string {
+	if len(attempts) == 0 {
+		return "no time"
+	}
+	return console.Seconds(time.Duration(attempts[0].MS) * time.Millisecond)
+}
+
+func (a *app) replayListCommand() *cobra.Command {
+	var f archive.Filter
+	var asJSON bool
+	c := &cobra.Command{
+		Use: "ls", Aliases: []string{"list"}, Short: "What was captured, newest first", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error { return a.replayList(f, asJSON) },
+	}
+	c.Flags().IntVarP(&f.Limit, "limit", "n", 20, "how many")
+	c.Flags().StringVar(&f.Method, "method", "", "of this method only")
+	c.Flags().StringVar(&f.Path, "path", "", "whose path begins like this")
+	c.Flags().IntVar(&f.Status, "status", 0, "with this status, or class: 5 is 500 to 599")
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return c
+}
+
+// captures opens the archive of the project. It needs no running stack: what
+// was captured stays.
+func (a *app) captures() (*archive.Reader, error) {
+	p, err := a.project()
+	if err != nil {
+		return nil, err
+	}
+	r, err := archive.Open(p.Path(p.Replay.Captures))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, console.Fail(console.ExitNo, self()+" up, and send the service a request", "nothing was captured yet")
+	}
+	return r, err
+}
+
+func (a *app) replayList(f archive.Filter, asJSON bool) error {
+	r, err := a.captures()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	list, err := r.List(f)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		if list == nil {
+			list = []archive.Summary{}
+		}
+		return a.json(list)
+	}
+	rows := make([][]string, 0, len(list))
+	for _, s := range list {
+		rows = append(rows, []string{s.TraceID, s.Time.Local().Format("15:04:05"), s.Method, s.URL, strconv.Itoa(s.Status),
+			console.Seconds(s.Duration)})
+	}
+	console.Table(a.Out, []string{"trace", "at", "method", "url", "status", "took"}, rows)
+	if d := r.Damage(); d.Lines > 0 || d.Segments > 0 {
+		a.Saying("%s and %s could not be read and were passed over", plural(int(d.Lines), "line"), plural(int(d.Segments), "segment"))
+	}
+	return nil
+}
+
+func (a *app) replayShowCommand() *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use: "show TRACE-ID", Short: "One captured request and its response, as recorded", Args: cobra.ExactArgs(1),
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return a.recentTraces(), cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: func(_ *cobra.Command, args []string) error { return a.replayShow(args[0], asJSON) },
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return c
+}
+
+func (a *app) replayShow(id string, asJSON bool) error {
+	p, err := a.project()
+	if err != nil {
+		return err
+	}
+	ex, others, err := find(p.Path(p.Replay.Captures), id)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return a.json(ex)
+	}
+	w := a.Out
+	fmt.Fprintf(w, "trace %s, request %s, %s, took %s\n", ex.TraceID, ex.RequestID, ex.Time.Local().Format("2006-01-02 15:04:05.000"), console.Seconds(ex.Duration))
+	if others > 0 {
+		fmt.Fprintf(w, "the trace has %s more; replay ls --json has the ids of all\n", plural(others, "request"))
+	}
+	fmt.Fprintf(w, "\n%s %s %s\n", ex.Request.Method, ex.Request.URL, ex.Request.Proto)
+	a.printMessage(ex.Request.Header, ex.Request.Body)
+	fmt.Fprintf(w, "\n%d\n", ex.Response.Status)
+	a.printMessage(ex.Response.Header, ex.Response.Body)
+	if len(ex.Redacted) > 0 {
+		fmt.Fprintf(w, "\nredacted: %s\n", strings.Join(ex.Redacted, ", "))
+	}
+	return nil
+}
+
+func (a *app) printMessage(header map[string][]string, body replay.Body) {
+	for _, name := range sortedKeys(header) {
+		for _, v := range header[name] {
+			fmt.Fprintf(a.Out, "%s: %s\n", name, v)
+		}
+	}
+	if len(body.Bytes) > 0 {
+		fmt.Fprintf(a.Out, "\n%s\n", strings.TrimRight(string(body.Bytes), "\n"))
+	}
+	if body.State != replay.Full {
+		fmt.Fprintf(a.Out, "(body %s, %d bytes seen)\n", body.State, body.Size)
+	}
+}
+
+// recentTraces is for completion.
+func (a *app) recentTraces() []string {
+	r, err := a.captures()
+	if err != nil {
+		return nil
+	}
+	defer r.Close()
+	list, err := r.List(archive.Filter{Limit: 20})
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for _, s := range list {
+		names = append(names, fmt.Sprintf("%s\t%s %s %d", s.TraceID, s.Method, s.URL, s.Status))
+	}
+	return names
+}

@@ -1,0 +1,278 @@
+package main_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// patience is how long anything in a script may take before it counts as hung.
+const patience = 60 * time.Second
+
+// devtool is the binary under test, built once.
+var devtool string
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "devtool-test-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	devtool = filepath.Join(dir, "devtool")
+	build := exec.Command("go", "build", "-o", devtool, ".")
+	build.Stderr = os.Stderr
+	if err := build.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "build devtool:", err)
+		return 1
+	}
+	return m.Run()
+}
+
+// TestScripts drives the real binary as a person would, one script a verb. Each
+// script has a copy of this repository and a state directory of its own.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 filepath.Join("testdata", "script"),
+		RequireExplicitExec: true,
+		Setup:               setup,
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"http":       httpRequest,
+			"capture":    capture,
+			"eventually": eventually,
+			"replace":    replace,
+			"exits":      exits,
+		},
+	})
+}
+
+func setup(env *testscript.Env) error {
+	work := filepath.Join(env.WorkDir, "repo")
+	if err := copyRepository("..", work); err != nil {
+		return err
+	}
+	// Short, since a socket lies in it, and open to the user that PostgreSQL runs
+	// as when we are root.
+	state, err := os.MkdirTemp("", "dt")
+	if err != nil {
+		return err
+	}
+	if err := os.Chmod(state, 0o711); err != nil {
+		return err
+	}
+	env.Cd = work
+	env.Setenv("DEVTOOL_STATE_HOME", state)
+	env.Setenv("PATH", filepath.Dir(devtool)+string(os.PathListSeparator)+env.Getenv("PATH"))
+	env.Setenv("NO_COLOR", "1")
+	// Copies lie in different places; without their paths in the binaries they
+	// share what was compiled.
+	env.Setenv("GOFLAGS", "-trimpath -buildvcs=false")
+	for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOPROXY", "GOSUMDB", "GONOSUMDB", "GOPATH"} {
+		out, err := exec.Command("go", "env", name).Output()
+		if err != nil {
+			return fmt.Errorf("go env %s: %w", name, err)
+		}
+		env.Setenv(name, strings.TrimSpace(string(out)))
+	}
+	for _, name := range []string{"GOCOVERDIR", "SSL_CERT_FILE", "SSL_CERT_DIR"} {
+		if v := os.Getenv(name); v != "" {
+			env.Setenv(name, v)
+		}
+	}
+	env.Defer(func() {
+		down := exec.Command(devtool, "-C", work, "down", "--volumes")
+		down.Env = env.Vars
+		if out, err := down.CombinedOutput(); err != nil {
+			env.T().Log("devtool down: ", err, "\n", string(out))
+		}
+		_ = os.RemoveAll(state)
+	})
+	return nil
+}
+
+// copyRepository copies what a clone would have, and what is not committed yet.
+func copyRepository(from, to string) error {
+	return filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(from, path)
+		if err != nil {
+			return err
+		}
+		switch {
+		case d.IsDir() && (d.Name() == ".git" || d.Name() == ".devtool" || d.Name() == "node_modules"):
+			return filepath.SkipDir
+		case d.IsDir():
+			return os.MkdirAll(filepath.Join(to, rel), 0o755)
+		case !d.Type().IsRegular():
+			return nil
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(to, rel), data, info.Mode().Perm())
+	})
+}
+
+// httpRequest sends a request and prints the answer: status line, headers, body.
+//
+//	http METHOD URL [BODY [HEADER: VALUE]...]
+func httpRequest(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: http METHOD URL [BODY [HEADER]...]")
+	}
+	text, err := send(args)
+	if (err != nil) != neg {
+		ts.Fatalf("http %s: %v", strings.Join(args, " "), err)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs("response"), []byte(text), 0o600))
+	fmt.Fprint(ts.Stdout(), text)
+}
+
+func send(args []string) (string, error) {
+	var body io.Reader
+	if len(args) > 2 && args[2] != "" {
+		body = strings.NewReader(args[2])
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, args[0], args[1], body)
+	if err != nil {
+		return "", err
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	for _, h := range args[min(3, len(args)):] {
+		name, value, _ := strings.Cut(h, ":")
+		req.Header.Set(name, strings.TrimSpace(value))
+	}
+	began := time.Now()
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return "", err
+	}
+	var text bytes.Buffer
+	fmt.Fprintf(&text, "%s\n", resp.Status)
+	for name := range resp.Header {
+		fmt.Fprintf(&text, "%s: %s\n", name, resp.Header.Get(name))
+	}
+	fmt.Fprintf(&text, "took: %d ms\n\n%s\n", time.Since(began).Milliseconds(), data)
+	return text.String(), nil
+}
+
+// capture sets a variable to what the first group of a pattern matches in the
+// output of the last command, or in a file.
+//
+//	capture VARIABLE PATTERN [FILE]
+func capture(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 || len(args) > 3 {
+		ts.Fatalf("usage: capture VARIABLE PATTERN [FILE]")
+	}
+	file := "stdout"
+	if len(args) == 3 {
+		file = args[2]
+	}
+	text := ts.ReadFile(file)
+	m := regexp.MustCompile("(?m)" + args[1]).FindStringSubmatch(text)
+	if len(m) < 2 {
+		ts.Fatalf("no match for %s in:\n%s", args[1], text)
+	}
+	ts.Setenv(args[0], m[1])
+}
+
+// eventually runs a command again and again until its output matches.
+//
+//	eventually PATTERN COMMAND [ARGS...]    (COMMAND may be http)
+func eventually(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: eventually PATTERN COMMAND [ARGS...]")
+	}
+	want := regexp.MustCompile("(?m)" + args[0])
+	var text string
+	var err error
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); <-tick.C {
+		if args[1] == "http" {
+			text, err = send(args[2:])
+		} else {
+			err = ts.Exec(args[1], args[2:]...)
+			text = ts.ReadFile("stdout") + ts.ReadFile("stderr")
+			var exit *exec.ExitError
+			if errors.As(err, &exit) {
+				err = nil
+			}
+		}
+		if err == nil && want.MatchString(text) {
+			fmt.Fprint(ts.Stdout(), text)
+			return
+		}
+	}
+	ts.Fatalf("after %s no match for %s (%v) in:\n%s", patience, args[0], err, text)
+}
+
+// replace changes a text in a file, as an editor would: a new file renamed over
+// the old one.
+//
+//	replace FILE OLD NEW
+func replace(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: replace FILE OLD NEW")
+	}
+	path := ts.MkAbs(args[0])
+	data, err := os.ReadFile(path)
+	ts.Check(err)
+	unquote := strings.NewReplacer(`\n`, "\n", `\t`, "\t")
+	changed := strings.Replace(string(data), unquote.Replace(args[1]), unquote.Replace(args[2]), 1)
+	if changed == string(data) {
+		ts.Fatalf("%s has no %q", args[0], args[1])
+	}
+	ts.Check(os.WriteFile(path+".new", []byte(changed), 0o644))
+	ts.Check(os.Rename(path+".new", path))
+}
+
+// exits runs a command that must end with that exit code.
+//
+//	exits CODE COMMAND [ARGS...]
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND [ARGS...]")
+	}
+	got := "0"
+	var exit *exec.ExitError
+	if err := ts.Exec(args[1], args[2:]...); errors.As(err, &exit) {
+		got = fmt.Sprint(exit.ExitCode())
+	} else if err != nil {
+		ts.Fatalf("%s: %v", args[1], err)
+	}
+	if got != args[0] {
+		ts.Fatalf("exit code %s, want %s\n%s%s", got, args[0], ts.ReadFile("stdout"), ts.ReadFile("stderr"))
+	}
+}

@@ -1,0 +1,206 @@
+package redact
+
+import (
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"example.com/goldenpath/replay"
+)
+
+// maxPaths bounds [replay.Exchange.Redacted]; a body may hold more secrets
+// than a reader wants to see listed.
+const maxPaths = 64
+
+// findings collects where secrets were found.
+type findings struct {
+	paths []string
+}
+
+func (f *findings) add(path string) {
+	if n := len(f.paths); n >= maxPaths || n > 0 && f.paths[n-1] == path {
+		return
+	}
+	f.paths = append(f.paths, path)
+}
+
+// Exchange replaces the secrets of an exchange in place and appends where they
+// were to its Redacted. Bodies are not changed in place: where one changes, it
+// gets new bytes.
+func (p *Policy) Exchange(ex *replay.Exchange) {
+	f := findings{paths: ex.Redacted}
+	ex.RequestID = p.plain(ex.RequestID, "request_id", &f)
+	ex.Request.URL = p.target(ex.Request.URL, &f)
+	p.header(ex.Request.Header, "request.header.", &f)
+	p.header(ex.Response.Header, "response.header.", &f)
+	p.header(ex.Response.Trailer, "response.trailer.", &f)
+	ex.Request.Body = p.body(ex.Request.Body, ex.Request.Header, "request.body", &f)
+	ex.Response.Body = p.body(ex.Response.Body, ex.Response.Header, "response.body", &f)
+	slices.Sort(f.paths) // headers come in no order
+	ex.Redacted = slices.Compact(f.paths)
+}
+
+// plain redacts a short text that has no name.
+func (p *Policy) plain(s, path string, f *findings) string {
+	if s == "" {
+		return s
+	}
+	out, hit := p.text([]byte(s))
+	if !hit {
+		return s
+	}
+	f.add(path)
+	return string(out)
+}
+
+// target redacts path and query of a request line.
+func (p *Policy) target(target string, f *findings) string {
+	path, query, hasQuery := strings.Cut(target, "?")
+	segments := strings.Split(path, "/")
+	for i, segment := range segments {
+		segments[i] = p.encoded(segment, "request.path", f)
+	}
+	path = strings.Join(segments, "/")
+	if !hasQuery {
+		return path
+	}
+	redacted, _ := p.pairs([]byte(query), "request.query.", inQuery, f)
+	return path + "?" + string(redacted)
+}
+
+// encoded redacts a percent-encoded text by its looks, as a whole.
+func (p *Policy) encoded(s, path string, f *findings) string {
+	plain := s
+	if strings.IndexByte(s, '%') >= 0 {
+		if u, err := url.PathUnescape(s); err == nil {
+			plain = u
+		}
+	}
+	if _, hit := p.text([]byte(plain)); !hit {
+		return s
+	}
+	f.add(path)
+	return string(p.pseudonym(nil, []byte(plain)))
+}
+
+// body redacts one body by what its headers say and what its bytes look like.
+func (p *Policy) body(b replay.Body, h http.Header, path string, f *findings) replay.Body {
+	if len(b.Bytes) == 0 {
+		return b
+	}
+	if encoding := strings.Join(h.Values("Content-Encoding"), ","); encoding != "" {
+		plain, err := b.Decode(encoding, p.maxDecoded)
+		if err != nil {
+			return omit(b, "its content coding "+encoding+" cannot be undone, so it cannot be redacted", path, f)
+		}
+		b = plain
+	}
+	mediaType, params, err := mime.ParseMediaType(h.Get("Content-Type"))
+	if err != nil {
+		mediaType = strings.ToLower(strings.TrimSpace(mediaType))
+	}
+	if p.vouched(mediaType) {
+		return b
+	}
+	partial := b.State != replay.Full
+	if strings.HasPrefix(mediaType, "multipart/") && params["boundary"] != "" {
+		b.Bytes = p.multipart(b.Bytes, params["boundary"], partial, path, f)
+		return b
+	}
+	if opaqueType(mediaType) || !isText(b.Bytes, partial) {
+		kind := mediaType
+		if kind == "" {
+			kind = "of unknown type"
+		}
+		return omit(b, "it is binary ("+kind+"), so it cannot be redacted", path, f)
+	}
+	b.Bytes = p.readable(b.Bytes, mediaType, partial, path, f)
+	return b
+}
+
+// readable redacts a body of text in the way of its type.
+func (p *Policy) readable(data []byte, mediaType string, partial bool, path string, f *findings) []byte {
+	switch {
+	case mediaType == "application/x-www-form-urlencoded":
+		out, _ := p.pairs(data, path+".", inBody, f)
+		if partial {
+			out = p.cutTail(out, path, f)
+		}
+		return out
+	case mediaType == "text/event-stream":
+		return p.events(data, partial, path, f)
+	case looksLikeJSON(data):
+		if out, ok := p.json(data, partial, path, 0, f); ok {
+			return out
+		}
+	}
+	out, hit := p.text(data)
+	if hit {
+		f.add(path)
+	}
+	if partial {
+		out = p.cutTail(out, path, f)
+	}
+	return out
+}
+
+func omit(b replay.Body, why, path string, f *findings) replay.Body {
+	f.add(path)
+	b.Bytes, b.Omitted = nil, why
+	return b
+}
+
+func (p *Policy) vouched(mediaType string) bool {
+	for _, keep := range p.keep {
+		if family, ok := strings.CutSuffix(keep, "*"); ok && strings.HasPrefix(mediaType, family) || keep == mediaType {
+			return true
+		}
+	}
+	return false
+}
+
+// opaqueType reports whether bodies of the type are binary even where they
+// happen to look like text.
+func opaqueType(mediaType string) bool {
+	for _, mark := range [...]string{"application/grpc", "application/proto", "protobuf", "+proto", "msgpack", "cbor"} {
+		if strings.Contains(mediaType, mark) {
+			return !strings.HasSuffix(mediaType, "json")
+		}
+	}
+	return false
+}
+
+// isText reports whether the bytes are UTF-8 without control characters. Of a
+// body that was cut the last rune may be cut too.
+func isText(data []byte, partial bool) bool {
+	for i := 0; i < len(data); {
+		c := data[i]
+		switch {
+		case c >= utf8.RuneSelf:
+			r, size := utf8.DecodeRune(data[i:])
+			if r == utf8.RuneError && size == 1 {
+				return partial && !utf8.FullRune(data[i:])
+			}
+			i += size
+		case c < ' ' && c != '\n' && c != '\r' && c != '\t' && c != '\f' && c != '\b' && c != 0x1b, c == 0x7f:
+			return false
+		default:
+			i++
+		}
+	}
+	return true
+}
+
+func looksLikeJSON(data []byte) bool {
+	for _, c := range data {
+		switch c {
+		case ' ', '\t', '\n', '\r':
+		default:
+			return c == '{' || c == '[' || c == '"'
+		}
+	}
+	return false
+}

@@ -1,0 +1,12 @@
+// Command server answers the notes' HTTP and RPC requests.
+package main
+
+import (
+	"os"
+
+	"example.com/goldenpath/service/internal/app"
+)
+
+func main() {
+	os.Exit(app.Main(app.RoleServer, os.Args[1:], os.Environ(), app.Stdio{Out: os.Stdout, Err: os.Stderr}))
+}
