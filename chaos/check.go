@@ -33,12 +33,12 @@ func Check(s Spec) (Spec, error) {
 		if near, ok := nearest(s.Type, types); ok {
 			hint = "did you mean " + near + "?"
 		}
-		return Spec{}, usage(fmt.Sprintf("invalid fault type %q", s.Type), hint)
+		return Spec{}, usage("invalid fault type "+quoted(s.Type), hint)
 	}
 	k := all[i]
 	switch {
 	case s.Stream != "" && s.Stream != Downstream && s.Stream != Upstream:
-		return Spec{}, usage(fmt.Sprintf("invalid stream %q", s.Stream), "it is downstream or upstream")
+		return Spec{}, usage("invalid stream "+quoted(s.Stream), "it is downstream or upstream")
 	case math.IsNaN(s.Probability) || s.Probability < 0 || s.Probability > 1:
 		return Spec{}, usage(fmt.Sprintf("probability %v is out of range", s.Probability), "it is above 0 and at most 1, as in 0.2")
 	case s.For < 0:
@@ -102,7 +102,7 @@ func (k kind) stranger(name string) *UsageError {
 	if len(names) == 0 {
 		hint = "it has none"
 	}
-	return usage(fmt.Sprintf("%s has no attribute %q", k.typ, name), hint)
+	return usage(k.typ+" has no attribute "+quoted(name), hint)
 }
 
 // whole reads a number as Go or JSON has it. A fraction is refused rather than

@@ -70,7 +70,7 @@ func Parse(name, value string, flags Options, targets []Target) (Spec, error) {
 	spec := Spec{Target: target, Type: k.typ, Stream: flags.Stream, Probability: flags.Probability, For: flags.For}
 	switch {
 	case k.bare && value != "":
-		return Spec{}, usage(fmt.Sprintf("%s takes no value, not %q", full, value), "type "+example)
+		return Spec{}, usage(full+" takes no value, not "+quoted(value), "type "+example)
 	case !k.bare && !k.optional && value == "":
 		return Spec{}, usage(fmt.Sprintf("%s needs a value: %s", full, k.recipe.Value), "as in "+example)
 	case flags.Jitter != 0 && k.typ != Latency:
@@ -93,7 +93,7 @@ func Parse(name, value string, flags Options, targets []Target) (Spec, error) {
 // those the longest dependency.
 func find(name string, targets []Target) (string, kind, error) {
 	if len(targets) == 0 {
-		return "", kind{}, usage(fmt.Sprintf("%q: there is no dependency to act on", name), "describe one under dependencies")
+		return "", kind{}, usage(quoted(name)+": there is no dependency to act on", "describe one under dependencies")
 	}
 	all := kinds()
 	var target, unknown string
@@ -130,13 +130,13 @@ func notFound(name, target string, targets []Target, all []kind) *UsageError {
 			names = append(names, t.Name+"-"+f)
 		}
 	}
-	what := fmt.Sprintf("%q is no fault that is known", name)
+	what := quoted(name) + " is no fault that is known"
 	hint := "a fault is named DEPENDENCY-FAULT: dependencies " + strings.Join(dependencies, ", ") + "; faults " + strings.Join(faults, ", ")
 	if target != "" {
-		what = fmt.Sprintf("%s has no fault %q", target, strings.TrimPrefix(name, target+"-"))
+		what = target + " has no fault " + quoted(strings.TrimPrefix(name, target+"-"))
 		hint = target + " has the faults " + strings.Join(faults, ", ")
 	} else if i := slices.IndexFunc(faults, func(f string) bool { return strings.HasSuffix(name, "-"+f) }); i >= 0 {
-		what = fmt.Sprintf("there is no dependency %q", strings.TrimSuffix(name, "-"+faults[i]))
+		what = "there is no dependency " + quoted(strings.TrimSuffix(name, "-"+faults[i]))
 		hint = "there are the dependencies " + strings.Join(dependencies, ", ")
 	}
 	if near, ok := nearest(name, names); ok {

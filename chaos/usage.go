@@ -1,6 +1,9 @@
 package chaos
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // UsageError says that a fault was asked for in a way that cannot be carried
 // out. Nothing was changed.
@@ -18,6 +21,9 @@ func usage(what, hint string) *UsageError { return &UsageError{What: what, Hint:
 // one near enough to be a slip of the fingers: one edit for each three letters,
 // and at least one.
 func nearest(word string, candidates []string) (string, bool) {
+	if len(word) > longestName {
+		return "", false
+	}
 	best, bestAt := "", max(1, len(word)/3)+1
 	for _, c := range candidates {
 		if d := edits(strings.ToLower(word), c); d < bestAt {
@@ -27,15 +33,20 @@ func nearest(word string, candidates []string) (string, bool) {
 	return best, best != ""
 }
 
-// longestName bounds the work of edits on input that nobody typed.
-const longestName = 128
+// longestName bounds the work on input that nobody typed.
+const longestName = 64
+
+// quoted is a word as a message shows it.
+func quoted(word string) string {
+	if len(word) > longestName {
+		word = word[:longestName] + "…"
+	}
+	return strconv.Quote(word)
+}
 
 // edits is the number of insertions, deletions, substitutions and swaps of
 // neighbours between two words (optimal string alignment).
 func edits(a, b string) int {
-	if len(a) > longestName || len(b) > longestName {
-		return longestName
-	}
 	older, before, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range before {
 		before[j] = j

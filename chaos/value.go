@@ -16,13 +16,13 @@ const longest = time.Hour
 func parseDuration(text string) (int64, *UsageError) {
 	if _, err := strconv.ParseFloat(text, 64); err == nil {
 		return 0, usage(
-			fmt.Sprintf("%q: a duration needs a unit", text),
+			quoted(text)+": a duration needs a unit",
 			fmt.Sprintf("write it as in %sms or %ss", text, text))
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil {
 		return 0, usage(
-			fmt.Sprintf("%q is not a duration", text),
+			quoted(text)+" is not a duration",
 			"write it as in 500ms, 2s or 1m30s")
 	}
 	switch {
@@ -71,10 +71,10 @@ func parseSize(text string) (int64, *UsageError) {
 	}
 	if _, err := strconv.ParseFloat(text, 64); err == nil {
 		return 0, usage(
-			fmt.Sprintf("%q: a size needs a unit", text),
+			quoted(text)+": a size needs a unit",
 			fmt.Sprintf("write it as in %sKB or %sMiB", text, text))
 	}
-	return 0, usage(fmt.Sprintf("%q is not a size", text), "write it as in 512B, 64KB or 1MiB")
+	return 0, usage(quoted(text)+" is not a size", "write it as in 512B, 64KB or 1MiB")
 }
 
 // parseRate reads a size for each second and returns Toxiproxy's unit, 1000
@@ -82,11 +82,11 @@ func parseSize(text string) (int64, *UsageError) {
 func parseRate(text string) (int64, *UsageError) {
 	size, ok := strings.CutSuffix(strings.ToLower(text), "/s")
 	if !ok {
-		return 0, usage(fmt.Sprintf("%q is not a rate", text), "write it as in 64KB/s or 1MiB/s")
+		return 0, usage(quoted(text)+" is not a rate", "write it as in 64KB/s or 1MiB/s")
 	}
 	bytes, err := parseSize(size)
 	if err != nil {
-		return 0, usage(fmt.Sprintf("%q is not a rate", text), "write it as in 64KB/s or 1MiB/s")
+		return 0, usage(quoted(text)+" is not a rate", "write it as in 64KB/s or 1MiB/s")
 	}
 	if bytes < 1000 {
 		return 0, usage(fmt.Sprintf("%s is too slow", text), "the slowest is 1KB/s; for silence there is the fault timeout")

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -20,7 +21,7 @@ import (
 )
 
 // patience is how long anything in a script may take before it counts as hung.
-const patience = 60 * time.Second
+const patience = 3 * time.Minute
 
 // devtool is the binary under test, built once.
 var devtool string
@@ -34,6 +35,9 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
+	for i := range cap(worktrees) {
+		worktrees <- filepath.Join(dir, fmt.Sprint("worktree", i+1), "repo")
+	}
 	devtool = filepath.Join(dir, "devtool")
 	build := exec.Command("go", "build", "-o", devtool, ".")
 	build.Stderr = os.Stderr
@@ -57,12 +61,21 @@ func TestScripts(t *testing.T) {
 			"eventually": eventually,
 			"replace":    replace,
 			"exits":      exits,
+			"gone":       gone,
 		},
 	})
 }
 
+// worktrees are the directories that scripts run in, as many as run at once.
+// Their paths stay the same, so that what one script compiled the next has.
+var worktrees = make(chan string, runtime.GOMAXPROCS(0))
+
 func setup(env *testscript.Env) error {
-	work := filepath.Join(env.WorkDir, "repo")
+	work := <-worktrees
+	env.Defer(func() { worktrees <- work })
+	if err := os.RemoveAll(work); err != nil {
+		return err
+	}
 	if err := copyRepository("..", work); err != nil {
 		return err
 	}
@@ -79,10 +92,7 @@ func setup(env *testscript.Env) error {
 	env.Setenv("DEVTOOL_STATE_HOME", state)
 	env.Setenv("PATH", filepath.Dir(devtool)+string(os.PathListSeparator)+env.Getenv("PATH"))
 	env.Setenv("NO_COLOR", "1")
-	// Copies lie in different places; without their paths in the binaries they
-	// share what was compiled.
-	env.Setenv("GOFLAGS", "-trimpath -buildvcs=false")
-	for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOPROXY", "GOSUMDB", "GONOSUMDB", "GOPATH"} {
+	for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOPROXY", "GOSUMDB", "GONOSUMDB", "GOPATH", "GOFLAGS"} {
 		out, err := exec.Command("go", "env", name).Output()
 		if err != nil {
 			return fmt.Errorf("go env %s: %w", name, err)
@@ -95,10 +105,16 @@ func setup(env *testscript.Env) error {
 		}
 	}
 	env.Defer(func() {
-		down := exec.Command(devtool, "-C", work, "down", "--volumes")
-		down.Env = env.Vars
-		if out, err := down.CombinedOutput(); err != nil {
-			env.T().Log("devtool down: ", err, "\n", string(out))
+		// A script that failed half way has not taken down what it brought up.
+		for _, dir := range []string{work, filepath.Join(env.WorkDir, "other")} {
+			if _, err := os.Stat(dir); err != nil {
+				continue
+			}
+			down := exec.Command(devtool, "-C", dir, "down", "--volumes")
+			down.Env = env.Vars
+			if out, err := down.CombinedOutput(); err != nil {
+				env.T().Log("devtool down: ", err, "\n", string(out))
+			}
 		}
 		_ = os.RemoveAll(state)
 	})
@@ -223,12 +239,7 @@ func eventually(ts *testscript.TestScript, neg bool, args []string) {
 		if args[1] == "http" {
 			text, err = send(args[2:])
 		} else {
-			err = ts.Exec(args[1], args[2:]...)
-			text = ts.ReadFile("stdout") + ts.ReadFile("stderr")
-			var exit *exec.ExitError
-			if errors.As(err, &exit) {
-				err = nil
-			}
+			text = quietly(ts, args[1:])
 		}
 		if err == nil && want.MatchString(text) {
 			fmt.Fprint(ts.Stdout(), text)
@@ -236,6 +247,20 @@ func eventually(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	ts.Fatalf("after %s no match for %s (%v) in:\n%s", patience, args[0], err, text)
+}
+
+// quietly runs a command whose every try need not be in the log, and returns
+// what it printed.
+func quietly(ts *testscript.TestScript, args []string) string {
+	program := args[0]
+	if program == "devtool" {
+		program = devtool
+	}
+	cmd := exec.Command(program, args[1:]...)
+	cmd.Dir = ts.MkAbs(".")
+	cmd.Env = append(os.Environ(), "DEVTOOL_STATE_HOME="+ts.Getenv("DEVTOOL_STATE_HOME"), "NO_COLOR=1")
+	out, err := cmd.CombinedOutput()
+	return fmt.Sprintf("%s%v\n", out, err)
 }
 
 // replace changes a text in a file, as an editor would: a new file renamed over
@@ -274,5 +299,20 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if got != args[0] {
 		ts.Fatalf("exit code %s, want %s\n%s%s", got, args[0], ts.ReadFile("stdout"), ts.ReadFile("stderr"))
+	}
+}
+
+// gone checks that a process does not run any more. A zombie, which waits for a
+// parent that is none of ours, does not run.
+//
+//	gone PID
+func gone(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: gone PID")
+	}
+	if err := ts.Exec("ps", "-o", "stat=", "-p", args[0]); err == nil {
+		if state := strings.TrimSpace(ts.ReadFile("stdout")); !strings.HasPrefix(state, "Z") {
+			ts.Fatalf("pid %s still runs (state %s)", args[0], state)
+		}
 	}
 }

@@ -121,7 +121,7 @@ func TestParseTraceID(t *testing.T) {
 		"4bf92f3577b34da6a3ce929d0e0e473":   false,
 		"4bf92f3577b34da6a3ce929d0e0e473z":  false,
 		"4bf92f3577b34da6a3ce929d0e0e47366": false,
-		"": false,
+		"":                                  false,
 	} {
 		if _, ok := replay.ParseTraceID(text); ok != want {
 			t.Errorf("%q: %t, want %t", text, ok, want)

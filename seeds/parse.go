@@ -165,6 +165,10 @@ func (p *Profile) column(spec *columnSpec) (*column, error) {
 		return nil, p.at(spec.node, hint, "column %s: there is no generator %q", spec.Name, spec.Generate)
 	}
 	if err := yaml.NodeToValue(spec.node, kind, yaml.Strict()); err != nil {
+		var placed yaml.Error
+		if !errors.As(err, &placed) { // a duration that is none comes without its place
+			return nil, p.at(spec.node, "", "column %s: %v", spec.Name, err)
+		}
 		return nil, p.syntax(err)
 	}
 	if err := kind.check(); err != nil {

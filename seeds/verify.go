@@ -44,6 +44,11 @@ func (p *Profile) Verify(ctx context.Context, conn *pgx.Conn, opts Options) (Ver
 	wantAll, gotAll := newProfileSum(), newProfileSum()
 	consistent := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 	err = pgx.BeginTxFunc(ctx, conn, consistent, func(tx pgx.Tx) error {
+		// The shortest digits that give the same number again, whatever the
+		// session or the server is set to.
+		if _, err := tx.Exec(ctx, "SET LOCAL extra_float_digits = 1"); err != nil {
+			return err
+		}
 		for i, t := range p.tables {
 			got, err := p.read(ctx, tx, t)
 			if err != nil {
@@ -125,8 +130,8 @@ func first(made, missing []rowSum) int {
 	return slices.IndexFunc(made, func(sum rowSum) bool { return set[sum] })
 }
 
-// longestExample is in characters.
-const longestExample = 200
+// longestValue of an example, in characters.
+const longestValue = 40
 
 // example makes row number n of a table again and shows it.
 func (p *Profile) example(tableIndex, scale, n int) string {
@@ -148,15 +153,18 @@ func (p *Profile) example(tableIndex, scale, n int) string {
 			var parts []string
 			for at, c := range t.columns {
 				if text, ok := canonical(row[at]); ok && !c.hidden {
-					parts = append(parts, c.name+"="+text)
+					parts = append(parts, c.name+"="+shorten(text))
 				}
 			}
-			text := []rune(strings.Join(parts, " "))
-			if len(text) > longestExample {
-				return string(text[:longestExample]) + "…"
-			}
-			return string(text)
+			return strings.Join(parts, " ")
 		}
 	}
 	return ""
+}
+
+func shorten(text string) string {
+	if runes := []rune(text); len(runes) > longestValue {
+		return string(runes[:longestValue]) + "…"
+	}
+	return text
 }

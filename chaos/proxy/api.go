@@ -109,7 +109,7 @@ func hostOf(hostport string) string {
 // its name or number. Other names are not looked up.
 func isLoopback(host string) bool {
 	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
+	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
 }
 
 // reply writes what a handler returns.

@@ -67,12 +67,12 @@ func TestToxiproxyClient(t *testing.T) {
 		mustAsk(t, c)
 		db, err := client.Proxy("db")
 		must(t, err)
-		added, err := db.AddToxic("", "latency", "upstream", 1, toxiproxy.Attributes{"latency": 50})
+		added, err := db.AddToxic("", "latency", "upstream", 1, toxiproxy.Attributes{"latency": 200})
 		must(t, err)
 		if added.Name != "latency_upstream" {
 			t.Errorf("added: %+v", added)
 		}
-		if took := mustAsk(t, c); took < 50*time.Millisecond {
+		if took := mustAsk(t, c); took < 200*time.Millisecond {
 			t.Errorf("with latency took %s", took)
 		}
 		f := e.Faults()[0]
@@ -83,11 +83,11 @@ func TestToxiproxyClient(t *testing.T) {
 		wantStatus(t, err, http.StatusConflict)
 		updated, err := db.UpdateToxic("latency_upstream", -1, toxiproxy.Attributes{"jitter": 3})
 		must(t, err)
-		if fmt.Sprint(updated.Attributes) != "map[jitter:3 latency:50]" || updated.Toxicity != 1 {
+		if fmt.Sprint(updated.Attributes) != "map[jitter:3 latency:200]" || updated.Toxicity != 1 {
 			t.Errorf("updated: %+v", updated)
 		}
 		must(t, db.RemoveToxic("latency_upstream"))
-		if took := mustAsk(t, c); took > 40*time.Millisecond {
+		if took := mustAsk(t, c); took >= 200*time.Millisecond {
 			t.Errorf("without latency took %s", took)
 		}
 		wantStatus(t, unwrap(db.RemoveToxic("latency_upstream")), http.StatusNotFound)
@@ -273,7 +273,7 @@ func TestAPI(t *testing.T) {
 					t.Errorf("body %s: %v", body, err)
 				}
 			}
-			if took := time.Since(begin); took > time.Second {
+			if took := time.Since(begin); took > soon {
 				t.Errorf("took %s", took)
 			}
 		})

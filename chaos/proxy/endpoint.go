@@ -3,27 +3,21 @@ package proxy
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net"
-	"sync"
+	"strconv"
 	"time"
+
+	"example.com/goldenpath/chaos/proxy/internal/port"
 )
 
-// endpoint is a port of a proxy. While a fault keeps it closed, clients are
-// refused by the kernel as by a dependency that is not there, and the port is
-// reserved, as far as the system can, so that no other process gets it.
+// mostBrokers bounds the ports that answers of a Kafka cluster can open.
+const mostBrokers = 64
+
+// endpoint is a port of a proxy and what is behind it.
 type endpoint struct {
 	proxy  *Proxy
-	addr   *net.TCPAddr
-	broker string // the dependency behind it; empty is the proxy's
-
-	mu       sync.Mutex
-	listener *net.TCPListener // nil while closed
-	reserved io.Closer
-}
-
-func newEndpoint(p *Proxy, l *net.TCPListener, broker string) *endpoint {
-	return &endpoint{proxy: p, addr: l.Addr().(*net.TCPAddr), broker: broker, listener: l}
+	port   *port.Port
+	broker string // the dependency; empty is the proxy's
 }
 
 // upstream is where connections to this port are led.
@@ -34,65 +28,42 @@ func (ep *endpoint) upstream() string {
 	return ep.proxy.Upstream()
 }
 
-// serve starts to accept from the listener that is open. The engine must not be
-// closed.
-func (ep *endpoint) serve() {
-	l := ep.listener
-	ep.proxy.engine.tasks.Go(func() { ep.accept(l) })
+// public is the address for clients on this machine.
+func (ep *endpoint) public() string {
+	addr := ep.port.Addr()
+	if addr.IP.IsUnspecified() {
+		return net.JoinHostPort("127.0.0.1", strconv.Itoa(addr.Port))
+	}
+	return addr.String()
 }
 
-// set opens or closes the port.
+// set opens or closes the port. The engine must not be closed.
 func (ep *endpoint) set(open bool) error {
-	ep.mu.Lock()
-	defer ep.mu.Unlock()
-	if open == (ep.listener != nil) {
-		return nil
-	}
 	if !open {
-		err := ep.listener.Close()
-		ep.listener = nil
-		// Without a reservation the port is as free as it is on systems that
-		// have none, and opening it again may fail.
-		ep.reserved, _ = reserve(ep.addr)
-		return err
+		return ep.port.Shut()
 	}
-	l, err := net.ListenTCP("tcp", ep.addr)
-	if err != nil {
-		return fmt.Errorf("listen: %w", err)
+	l, err := ep.port.Open()
+	if l != nil {
+		ep.serve(l)
 	}
-	ep.listener = l
-	if ep.reserved != nil {
-		err = ep.reserved.Close()
-		ep.reserved = nil
-	}
-	ep.serve()
 	return err
 }
 
-// close gives the port up.
-func (ep *endpoint) close() error {
-	ep.mu.Lock()
-	defer ep.mu.Unlock()
-	var errs []error
-	if ep.listener != nil {
-		errs = append(errs, ep.listener.Close())
-		ep.listener = nil
-	}
-	if ep.reserved != nil {
-		errs = append(errs, ep.reserved.Close())
-		ep.reserved = nil
-	}
-	return errors.Join(errs...)
+// serve accepts connections in a goroutine until the listener is closed. The
+// engine must not be closed.
+func (ep *endpoint) serve(l *net.TCPListener) {
+	ep.proxy.engine.tasks.Go(func() { ep.accept(l) })
 }
 
-// accept serves connections until the listener is closed.
+// accept is the goroutine of serve.
 func (ep *endpoint) accept(l *net.TCPListener) {
-	pause := 5 * time.Millisecond
+	const shortest, longest = 5 * time.Millisecond, time.Second
+	pause := shortest
 	for {
 		client, err := l.AcceptTCP()
 		switch {
 		case err == nil:
-			pause = 5 * time.Millisecond
+			pause = shortest
 			newConnection(ep, client).start()
 			continue
 		case errors.Is(err, net.ErrClosed):
@@ -103,9 +74,81 @@ func (ep *endpoint) accept(l *net.TCPListener) {
 		e.tell(Event{Kind: ListenFailed, Proxy: ep.proxy.name, Err: fmt.Errorf("accept: %w", err)})
 		select {
 		case <-time.After(pause):
-			pause = min(2*pause, time.Second)
+			pause = min(2*pause, longest)
 		case <-e.done:
 			return
 		}
 	}
+}
+
+// brokers gives each broker of a Kafka cluster an address of the proxy. It
+// implements kafka.Directory.
+type brokers struct{ *Proxy }
+
+// Brokers remembers the broker of a cluster that has only one: whatever it
+// calls itself, it is the one behind the proxy.
+func (b brokers) Brokers(addresses []string) {
+	b.doors.Lock()
+	defer b.doors.Unlock()
+	b.only = ""
+	if len(addresses) == 1 {
+		b.only = loopback(addresses[0])
+	}
+}
+
+// Local returns the proxy's address for the broker, and opens a port for one
+// that has none yet.
+func (b brokers) Local(address string) (string, error) {
+	b.doors.Lock()
+	defer b.doors.Unlock()
+	address = loopback(address)
+	if address == loopback(b.Upstream()) {
+		return b.main.public(), nil
+	}
+	if ep, ok := b.brokers[address]; ok {
+		return ep.public(), nil
+	}
+	if address == b.only {
+		return b.main.public(), nil
+	}
+	ep, err := b.open(address)
+	if err != nil {
+		return "", fmt.Errorf("open a port for broker %q: %w", address, err)
+	}
+	b.brokers[address] = ep
+	return ep.public(), nil
+}
+
+// open opens a port for a broker, at the interface that the proxy listens at.
+// b.doors is held.
+func (b brokers) open(address string) (*endpoint, error) {
+	switch {
+	case b.isClosed():
+		return nil, ErrClosed
+	case !b.Enabled():
+		return nil, errors.New("the proxy is down")
+	case len(b.brokers) >= mostBrokers:
+		return nil, fmt.Errorf("there are %d already", mostBrokers)
+	}
+	own := b.main.port.Addr()
+	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: own.IP, Zone: own.Zone})
+	if err != nil {
+		return nil, err
+	}
+	ep := &endpoint{proxy: b.Proxy, port: port.New(l), broker: address}
+	ep.serve(l)
+	return ep, nil
+}
+
+// loopback gives the names of this machine's loopback interface one spelling,
+// so that localhost:9092 and 127.0.0.1:9092 are the same broker.
+func loopback(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return address
+	}
+	if host == "localhost" || host == "::1" {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port)
 }

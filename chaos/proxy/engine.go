@@ -95,23 +95,33 @@ func (e *Engine) Add(name, kind string, l net.Listener, upstream string) (*Proxy
 // add is Add. owned says that the program owns the proxy, not a caller of the
 // HTTP API.
 func (e *Engine) add(name, kind string, l net.Listener, upstream string, owned bool) (*Proxy, error) {
-	p, err := newProxy(e, name, kind, l, upstream, owned)
+	p, err := e.register(name, kind, l, upstream, owned)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("add proxy %s: %w", name, err), l.Close())
+	}
+	return p, nil
+}
+
+// register makes a proxy and starts to accept.
+func (e *Engine) register(name, kind string, l net.Listener, upstream string, owned bool) (*Proxy, error) {
+	tcp, ok := l.(*net.TCPListener)
+	if !ok {
+		return nil, fmt.Errorf("listener %T is not TCP", l)
+	}
+	p, err := newProxy(e, name, kind, tcp, upstream, owned)
+	if err != nil {
+		return nil, err
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	switch _, taken := e.proxies[name]; {
-	case e.closed:
-		err = ErrClosed
-	case taken:
-		err = ErrProxyExists
+	if e.closed {
+		return nil, ErrClosed
 	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("add proxy %s: %w", name, err), l.Close())
+	if _, taken := e.proxies[name]; taken {
+		return nil, ErrProxyExists
 	}
 	e.proxies[name] = p
-	p.serve()
+	p.main.serve(tcp)
 	return p, nil
 }
 

@@ -12,7 +12,7 @@ type EventKind string
 // The kinds of events.
 const (
 	FaultOn      EventKind = "fault on"      // applied, or changed
-	FaultOff     EventKind = "fault off"     // cleared, or replaced
+	FaultOff     EventKind = "fault off"     // cleared
 	FaultExpired EventKind = "fault expired" // its lease ran out
 	// Unreachable: the dependency did not accept a connection. The client's was
 	// reset.

@@ -14,7 +14,7 @@ import (
 
 // patience is how long a change of faults waits for a connection to follow. One
 // that does not, though none should, is reset rather than waited for.
-const patience = 2 * time.Second
+const patience = 5 * time.Second
 
 // fault is a fault in force. Its fields do not change; a change of a fault is
 // another fault in its place.

@@ -19,12 +19,12 @@ func TestFaults(t *testing.T) {
 		e, p := start(t, proxy.Config{}, echo(t))
 		c := dial(t, p)
 		mustAsk(t, c)
-		apply(t, e, chaos.Latency, map[string]any{"latency": 60})
-		if took := mustAsk(t, c); took < 60*time.Millisecond || took > 120*time.Millisecond {
+		apply(t, e, chaos.Latency, map[string]any{"latency": 300})
+		if took := mustAsk(t, c); took < 300*time.Millisecond {
 			t.Errorf("with latency took %s", took)
 		}
 		clear(t, e)
-		if took := mustAsk(t, c); took > 40*time.Millisecond {
+		if took := mustAsk(t, c); took >= 300*time.Millisecond {
 			t.Errorf("cleared took %s", took)
 		}
 	})
@@ -178,7 +178,7 @@ func TestFaults(t *testing.T) {
 		if _, err := io.ReadFull(c, make([]byte, 20_000)); err != nil {
 			t.Fatal(err)
 		}
-		if took := time.Since(begin); took < 180*time.Millisecond || took > 400*time.Millisecond {
+		if took := time.Since(begin); took < 180*time.Millisecond || took > 2*time.Second {
 			t.Errorf("20 kB at 100 kB/s took %s", took)
 		}
 	})

@@ -239,12 +239,12 @@ func TestProbability(t *testing.T) {
 			mustAsk(t, c)
 			clients = append(clients, c)
 		}
-		if _, err := e.Apply(chaos.Spec{Target: "db", Type: chaos.Latency, Probability: 0.5, Attributes: map[string]any{"latency": 40}}); err != nil {
+		if _, err := e.Apply(chaos.Spec{Target: "db", Type: chaos.Latency, Probability: 0.5, Attributes: map[string]any{"latency": 150}}); err != nil {
 			t.Fatal(err)
 		}
 		slow := func() (who []bool) {
 			for _, c := range clients {
-				who = append(who, mustAsk(t, c) >= 40*time.Millisecond)
+				who = append(who, mustAsk(t, c) >= 150*time.Millisecond)
 			}
 			return who
 		}

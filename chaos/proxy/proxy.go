@@ -6,10 +6,9 @@ import (
 	"net"
 	"sync"
 	"time"
-)
 
-// mostBrokers bounds the listeners that answers of a Kafka cluster can open.
-const mostBrokers = 64
+	"example.com/goldenpath/chaos/proxy/internal/port"
+)
 
 // Proxy stands before one dependency.
 type Proxy struct {
@@ -33,11 +32,7 @@ type Proxy struct {
 }
 
 // newProxy makes a proxy that does not accept yet.
-func newProxy(e *Engine, name, kind string, l net.Listener, upstream string, owned bool) (*Proxy, error) {
-	tcp, ok := l.(*net.TCPListener)
-	if !ok {
-		return nil, fmt.Errorf("listener %T is not TCP", l)
-	}
+func newProxy(e *Engine, name, kind string, l *net.TCPListener, upstream string, owned bool) (*Proxy, error) {
 	if name == "" {
 		return nil, errors.New("a proxy needs a name")
 	}
@@ -49,14 +44,14 @@ func newProxy(e *Engine, name, kind string, l net.Listener, upstream string, own
 		connections: make(map[*connection]struct{}),
 		brokers:     make(map[string]*endpoint),
 	}
-	p.main = newEndpoint(p, tcp, "")
+	p.main = &endpoint{proxy: p, port: port.New(l)}
 	return p, nil
 }
 
 // checkUpstream wants a host and a port.
 func checkUpstream(address string) error {
-	host, port, err := net.SplitHostPort(address)
-	if err != nil || host == "" || port == "" {
+	host, number, err := net.SplitHostPort(address)
+	if err != nil || host == "" || number == "" {
 		return fmt.Errorf("upstream %q is not host:port", address)
 	}
 	return nil
@@ -69,7 +64,7 @@ func (p *Proxy) Name() string { return p.name }
 func (p *Proxy) Kind() string { return p.kind }
 
 // Addr is where the proxy listens, or would while it is down.
-func (p *Proxy) Addr() string { return p.main.addr.String() }
+func (p *Proxy) Addr() string { return p.main.port.Addr().String() }
 
 // Upstream is where new connections are led.
 func (p *Proxy) Upstream() string {
@@ -160,10 +155,7 @@ func (p *Proxy) follow() error {
 func (p *Proxy) openDoors() error {
 	p.doors.Lock()
 	defer p.doors.Unlock()
-	p.mu.Lock()
-	closed := p.closed
-	p.mu.Unlock()
-	if closed {
+	if p.isClosed() {
 		return nil
 	}
 	open := p.Enabled()
@@ -178,6 +170,13 @@ func (p *Proxy) openDoors() error {
 	return errors.Join(errs...)
 }
 
+// isClosed reports whether close was called.
+func (p *Proxy) isClosed() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.closed
+}
+
 // endpoints gives every endpoint. p.doors is held.
 func (p *Proxy) endpoints() []*endpoint {
 	all := []*endpoint{p.main}
@@ -186,9 +185,6 @@ func (p *Proxy) endpoints() []*endpoint {
 	}
 	return all
 }
-
-// serve starts to accept. The engine's lock is held.
-func (p *Proxy) serve() { p.main.serve() }
 
 // close closes the listeners and resets the connections. It does not wait for
 // the goroutines of either.
@@ -199,7 +195,7 @@ func (p *Proxy) close() error {
 	p.doors.Lock()
 	var errs []error
 	for _, ep := range p.endpoints() {
-		errs = append(errs, ep.close())
+		errs = append(errs, ep.port.Close())
 	}
 	p.doors.Unlock()
 	for _, c := range p.all() {

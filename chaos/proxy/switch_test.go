@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -36,7 +37,9 @@ func flood(t testing.TB, n int) string {
 
 func TestStalledClient(t *testing.T) {
 	const size = 32 << 20
-	const most = 250 * time.Millisecond
+	// What a call may take: as a rule, and on a machine that is busy.
+	const most, worst = 250 * time.Millisecond, 5 * time.Second
+	var all []time.Duration
 
 	// stall starts a download and stops reading in the middle of it.
 	stall := func(t *testing.T, p *proxy.Proxy) *net.TCPConn {
@@ -52,7 +55,9 @@ func TestStalledClient(t *testing.T) {
 		t.Helper()
 		begin := time.Now()
 		do()
-		if took := time.Since(begin); took > most {
+		took := time.Since(begin)
+		all = append(all, took)
+		if took > worst {
 			t.Errorf("%s took %s", what, took)
 		}
 	}
@@ -80,7 +85,11 @@ func TestStalledClient(t *testing.T) {
 			if _, err := io.ReadFull(fresh, make([]byte, 100)); err != nil {
 				t.Errorf("new client: %v", err)
 			}
-			timed(t, "clear of the first", func() { e.Clear("db-latency") })
+			timed(t, "clear of the first", func() {
+				if _, err := e.Clear("db-latency"); err != nil {
+					t.Error(err)
+				}
+			})
 			timed(t, "clear", func() { clear(t, e) })
 		}
 		other.Write([]byte{1})
@@ -123,6 +132,13 @@ func TestStalledClient(t *testing.T) {
 			}
 		})
 	})
+
+	t.Run("a call takes at most a quarter of a second as a rule", func(t *testing.T) {
+		slices.Sort(all)
+		if took := all[len(all)*9/10]; took > most {
+			t.Errorf("one in ten takes over %s", took)
+		}
+	})
 }
 
 func TestSwitch(t *testing.T) {
@@ -136,7 +152,11 @@ func TestSwitch(t *testing.T) {
 			c.SetDeadline(time.Now().Add(30 * time.Second))
 			random := rand.New(rand.NewPCG(1, uint64(n)))
 			sent, got := sha256.New(), sha256.New()
+			// So many pieces may be under way: enough for every buffer to have
+			// some when the faults change.
+			under := make(chan int64, 40)
 			clients.Go(func() {
+				defer close(under)
 				for {
 					select {
 					case <-done:
@@ -147,6 +167,7 @@ func TestSwitch(t *testing.T) {
 					b := make([]byte, 8+random.IntN(20_000))
 					binary.BigEndian.PutUint64(b, random.Uint64())
 					sent.Write(b)
+					under <- int64(len(b))
 					if _, err := c.Write(b); err != nil {
 						t.Errorf("write: %v", err)
 						return
@@ -154,14 +175,18 @@ func TestSwitch(t *testing.T) {
 				}
 			})
 			clients.Go(func() {
-				n, err := io.Copy(got, c)
-				if err != nil {
-					t.Errorf("read: %v", err)
+				for n := range under {
+					got, err := io.CopyN(got, c, n)
+					if err != nil {
+						t.Errorf("read: %v", err)
+					}
+					moved.Add(got)
 				}
-				moved.Add(n)
-				<-done
+				if rest, err := io.Copy(got, c); rest != 0 || err != nil {
+					t.Errorf("%d bytes more than were sent, %v", rest, err)
+				}
 				if !bytes.Equal(got.Sum(nil), sent.Sum(nil)) {
-					t.Errorf("got other bytes than were sent, of %d", n)
+					t.Error("got other bytes than were sent")
 				}
 			})
 		}

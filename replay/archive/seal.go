@@ -33,7 +33,7 @@ func seal(ctx context.Context, s segment) (err error) {
 
 	var entries []entry
 	err = replaceFile(s.done(), func(f *os.File) error {
-		entries, err = pack(ctx, source, f)
+		entries, err = pack(ctx, source, f, s.indexed(info.Size()))
 		return err
 	})
 	if err != nil {
@@ -56,17 +56,39 @@ func seal(ctx context.Context, s segment) (err error) {
 	return os.Remove(s.live())
 }
 
-// pack compresses the lines of source into f and returns where they are.
-func pack(ctx context.Context, source, f *os.File) ([]entry, error) {
+// indexed returns the traces of the lines by their offset, where the index
+// covers all size bytes of them; they need not be looked at again then.
+func (s segment) indexed(size int64) map[int64][16]byte {
+	data, err := os.ReadFile(s.index())
+	if err != nil {
+		return nil
+	}
+	entries, covered, ok := parseIndex(data)
+	if !ok || covered != size {
+		return nil
+	}
+	traces := make(map[int64][16]byte, len(entries))
+	for _, e := range entries {
+		traces[e.offset] = e.trace
+	}
+	return traces
+}
+
+// pack compresses the lines of source into f and returns where they are. It
+// parses those of which it is not told the trace.
+func pack(ctx context.Context, source, f *os.File, traces map[int64][16]byte) ([]entry, error) {
 	w, err := newFrameWriter(f)
 	if err != nil {
 		return nil, err
 	}
 	var entries []entry
 	var offset int64
-	_, _, err = scanLines(source, func(_ int64, line []byte) error {
-		trace, ok := lineTrace(line)
+	_, _, err = scanLines(source, func(at int64, line []byte) error {
+		trace, ok := traces[at]
 		if !ok {
+			trace, ok = lineTrace(line)
+		}
+		if !ok || line == nil {
 			return nil
 		}
 		entries = append(entries, entry{trace: trace, offset: offset, length: len(line)})

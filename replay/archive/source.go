@@ -10,6 +10,10 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
+// maxSalvage bounds what is decompressed of a sealed segment whose table is
+// damaged: it all has to be in memory.
+const maxSalvage = 128 << 20
+
 // source is an open segment: its lines and where they are.
 type source struct {
 	segment
@@ -79,7 +83,7 @@ func (s *source) rebuild() error {
 func (s *source) decoding() (*zstd.Decoder, error) {
 	if s.decoder == nil {
 		decoder, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-			zstd.WithDecodeAllCapLimit(true))
+			zstd.WithDecodeAllCapLimit(true), zstd.WithDecoderMaxMemory(maxSalvage))
 		if err != nil {
 			return nil, fmt.Errorf("starting zstd: %w", err)
 		}
@@ -176,7 +180,7 @@ func (s *source) scanSealed() error {
 	if err := decoder.Reset(s.file); err != nil {
 		return err
 	}
-	plain, err := io.ReadAll(io.LimitReader(decoder, 1<<30))
+	plain, err := io.ReadAll(io.LimitReader(decoder, maxSalvage))
 	if err != nil {
 		s.skipped++
 	}

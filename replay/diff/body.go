@@ -59,17 +59,18 @@ func (c *comparison) whole(was, is []byte, json bool) {
 // prefixes compares as much as both sides have of a body that one of them has
 // not got whole. JSON that was cut cannot be parsed.
 func (c *comparison) prefixes(was, is replay.Body) {
-	shorter := min(len(was.Bytes), len(is.Bytes))
-	if was.State != replay.Full && len(was.Bytes) > len(is.Bytes) && is.State == replay.Full ||
-		is.State != replay.Full && len(is.Bytes) > len(was.Bytes) && was.State == replay.Full {
-		c.texts(was.Bytes, is.Bytes) // the whole one is shorter than a part of the other
+	a, b := was.Bytes, is.Bytes
+	// Behind a pseudonym the sides are no longer in step.
+	if before := len(redact.Fragments(string(a))[0]); before < len(a) {
+		a, b = a[:before], b[:min(before, len(b))]
+	}
+	if was.State != replay.Full && is.State == replay.Full && len(a) > len(b) ||
+		is.State != replay.Full && was.State == replay.Full && len(b) > len(a) {
+		c.texts(a, b) // the whole one is shorter than a part of the other
 		return
 	}
-	a, b := was.Bytes[:shorter], is.Bytes[:shorter]
-	if i := strings.Index(string(a), "[redacted:"); i >= 0 {
-		// Behind a pseudonym the sides are no longer in step.
-		a, b = a[:i], b[:i]
-	}
+	shorter := min(len(a), len(b))
+	a, b = a[:shorter], b[:shorter]
 	c.note("the bodies are compared up to byte %d, for not all was kept", len(a))
 	if !bytes.Equal(a, b) {
 		c.texts(a, b)
@@ -78,11 +79,9 @@ func (c *comparison) prefixes(was, is replay.Body) {
 
 // texts compares bodies of no known structure.
 func (c *comparison) texts(was, is []byte) {
-	if redact.In(string(was)) {
-		if sameAround(string(was), string(is)) {
-			c.opaque = append(c.opaque, Volatile{"body", classRedacted, "the capture does not hold the value"})
-			return
-		}
+	if redact.In(string(was)) && sameAround(string(was), string(is)) {
+		c.redacted("body")
+		return
 	}
 	c.add("body", KindBody, excerpt(was, is), excerpt(is, was))
 }

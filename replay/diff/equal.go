@@ -5,8 +5,6 @@ import (
 	"hash/maphash"
 	"strconv"
 	"strings"
-
-	"example.com/goldenpath/replay/redact"
 )
 
 // number is the exact decimal value of a JSON number: digits times ten to the
@@ -148,10 +146,4 @@ func typeOf(v any) string {
 		return "array"
 	}
 	return "object"
-}
-
-// isRedacted reports whether a value holds a pseudonym.
-func isRedacted(v any) bool {
-	s, ok := v.(string)
-	return ok && redact.In(s)
 }

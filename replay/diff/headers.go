@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"example.com/goldenpath/replay/redact"
 )
 
 // headersThatMatter tell the client what the response is and what to do with
@@ -50,6 +52,8 @@ func (c *comparison) header(prefix, name string, recorded, replayed []string) {
 		c.add(path, KindHeader, nil, is)
 	case len(replayed) == 0:
 		c.add(path, KindHeader, was, nil)
+	case redact.In(was) && sameAround(was, is):
+		c.redacted(path)
 	case !sameHeader(name, was, is):
 		c.add(path, KindHeader, was, is)
 	}

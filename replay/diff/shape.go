@@ -36,9 +36,6 @@ var (
 // classify says what a value is, by its looks and, where they do not tell, by
 // the last name of its path.
 func classify(path string, v any) string {
-	if isRedacted(v) {
-		return classRedacted
-	}
 	name := path[strings.LastIndexAny(path, ".'[")+1:]
 	switch v := v.(type) {
 	case string:

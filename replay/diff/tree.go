@@ -124,12 +124,6 @@ func (c *comparison) values(path string, was, is any) {
 	c.add(path, kind, was, is)
 }
 
-func (c *comparison) redacted(path string) {
-	if !c.ignored(path) && len(c.opaque) < c.limit() {
-		c.opaque = append(c.opaque, Volatile{path, classRedacted, "the capture does not hold the value"})
-	}
-}
-
 func (c *comparison) strings(path, was, is string) {
 	if redact.In(was) && sameAround(was, is) {
 		c.redacted(path)

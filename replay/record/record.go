@@ -129,9 +129,12 @@ func (r *recorder) serve(next http.Handler, w http.ResponseWriter, req *http.Req
 		return
 	}
 	ex := &replay.Exchange{Time: r.Now(), Service: r.Service, Request: snapshot(req)}
-	body := &requestBody{recorder: r}
+	watched := &struct {
+		requestBody
+		response
+	}{requestBody{recorder: r}, response{recorder: r, head: req.Method == http.MethodHead}}
+	body, response := &watched.requestBody, &watched.response
 	body.wrap(req)
-	response := &response{recorder: r, head: req.Method == http.MethodHead}
 
 	// A panic is not recovered, it is noticed: the stack that net/http logs
 	// stays whole, and runtime.Goexit is covered too.

@@ -160,9 +160,8 @@ func (b *requestBody) state() replay.BodyState {
 	if b.kept != nil {
 		kept = int64(len(*b.kept))
 	}
-	var tooLarge *http.MaxBytesError
 	switch {
-	case errors.As(b.err, &tooLarge):
+	case b.err != nil && tooLarge(b.err):
 		return replay.Truncated
 	case b.err != nil && !errors.Is(b.err, http.ErrBodyReadAfterClose) && !timedOut(b.err):
 		return replay.Aborted
@@ -172,6 +171,12 @@ func (b *requestBody) state() replay.BodyState {
 		return replay.Full
 	}
 	return replay.Unread
+}
+
+// tooLarge reports whether a read met the limit of an http.MaxBytesHandler.
+func tooLarge(err error) bool {
+	var limit *http.MaxBytesError
+	return errors.As(err, &limit)
 }
 
 // timedOut reports whether a read met a deadline: that of the drain, or one

@@ -35,12 +35,20 @@ func (p *Policy) Exchange(ex *replay.Exchange) {
 	ex.RequestID = p.plain(ex.RequestID, "request_id", &f)
 	ex.Request.URL = p.target(ex.Request.URL, &f)
 	p.header(ex.Request.Header, "request.header.", &f)
-	p.header(ex.Response.Header, "response.header.", &f)
-	p.header(ex.Response.Trailer, "response.trailer.", &f)
 	ex.Request.Body = p.body(ex.Request.Body, ex.Request.Header, "request.body", &f)
-	ex.Response.Body = p.body(ex.Response.Body, ex.Response.Header, "response.body", &f)
+	p.response(&ex.Response, &f)
 	slices.Sort(f.paths) // headers come in no order
 	ex.Redacted = slices.Compact(f.paths)
+}
+
+// Response replaces the secrets of a response that was not recorded, such as
+// that of a replay before it is shown. The headers are changed in place.
+func (p *Policy) Response(r *replay.Response) { p.response(r, &findings{}) }
+
+func (p *Policy) response(r *replay.Response, f *findings) {
+	p.header(r.Header, "response.header.", f)
+	p.header(r.Trailer, "response.trailer.", f)
+	r.Body = p.body(r.Body, r.Header, "response.body", f)
 }
 
 // plain redacts a short text that has no name.
@@ -59,11 +67,13 @@ func (p *Policy) plain(s, path string, f *findings) string {
 // target redacts path and query of a request line.
 func (p *Policy) target(target string, f *findings) string {
 	path, query, hasQuery := strings.Cut(target, "?")
-	segments := strings.Split(path, "/")
-	for i, segment := range segments {
-		segments[i] = p.encoded(segment, "request.path", f)
+	if _, hit := p.text([]byte(path)); hit || strings.IndexByte(path, '%') >= 0 {
+		segments := strings.Split(path, "/")
+		for i, segment := range segments {
+			segments[i] = p.encoded(segment, "request.path", f)
+		}
+		path = strings.Join(segments, "/")
 	}
-	path = strings.Join(segments, "/")
 	if !hasQuery {
 		return path
 	}
@@ -98,9 +108,10 @@ func (p *Policy) body(b replay.Body, h http.Header, path string, f *findings) re
 		}
 		b = plain
 	}
-	mediaType, params, err := mime.ParseMediaType(h.Get("Content-Type"))
-	if err != nil {
-		mediaType = strings.ToLower(strings.TrimSpace(mediaType))
+	mediaType := h.Get("Content-Type")
+	var params map[string]string
+	if mediaType != "application/json" { // which most are
+		mediaType, params, _ = mime.ParseMediaType(mediaType)
 	}
 	if p.vouched(mediaType) {
 		return b
@@ -179,16 +190,18 @@ func isText(data []byte, partial bool) bool {
 	for i := 0; i < len(data); {
 		c := data[i]
 		switch {
+		case c >= ' ' && c < 0x7f:
+			i++
 		case c >= utf8.RuneSelf:
 			r, size := utf8.DecodeRune(data[i:])
 			if r == utf8.RuneError && size == 1 {
 				return partial && !utf8.FullRune(data[i:])
 			}
 			i += size
-		case c < ' ' && c != '\n' && c != '\r' && c != '\t' && c != '\f' && c != '\b' && c != 0x1b, c == 0x7f:
-			return false
-		default:
+		case c == '\n', c == '\r', c == '\t', c == '\f', c == '\b', c == 0x1b:
 			i++
+		default:
+			return false
 		}
 	}
 	return true

@@ -25,7 +25,10 @@ func (p *Policy) headerValue(name, value string, secret bool) (string, bool) {
 	}
 	if !secret {
 		out, hit := p.text([]byte(value))
-		return string(out), hit
+		if !hit {
+			return value, false
+		}
+		return string(out), true
 	}
 	switch strings.ToLower(name) {
 	case "authorization", "proxy-authorization":

@@ -2,36 +2,69 @@ package redact
 
 import "bytes"
 
-// Classes of bytes, so that the scan of a text asks only where a secret may
+// Kinds of bytes, so that the scan of a text stops only where something may
 // start.
 const (
-	plainByte = iota
-	digitByte
-	leadByte // the first byte of a known prefix
+	nameKind  = 1 << iota // may be part of a name or of a word
+	digitKind             // a card number may start
+	leadKind              // the first byte of something with known looks
+	markKind              // stands between a name and its value
 )
 
-// class maps a byte to its class.
-var class = [256]byte{
-	'0': digitByte, '1': digitByte, '2': digitByte, '3': digitByte, '4': digitByte,
-	'5': digitByte, '6': digitByte, '7': digitByte, '8': digitByte, '9': digitByte,
-	'e': leadByte, '-': leadByte, 'B': leadByte, 'b': leadByte,
-	's': leadByte, 'r': leadByte, 'w': leadByte, 'g': leadByte, 'x': leadByte, 'A': leadByte,
-	'y': leadByte, 'n': leadByte, 'p': leadByte, 'S': leadByte,
-}
+// kinds maps a byte to its kinds.
+var kinds = func() (k [256]uint8) {
+	for c := range k {
+		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c >= 0x80 {
+			k[c] |= nameKind
+		}
+	}
+	for _, c := range "_-." {
+		k[c] |= nameKind
+	}
+	for _, c := range "0123456789" {
+		k[c] |= digitKind
+	}
+	for _, c := range "=:<" {
+		k[c] |= markKind
+	}
+	for c := range prefixes {
+		if prefixes[c] != nil {
+			k[c] |= leadKind
+		}
+	}
+	for _, c := range "eBb-" { // eyJ, Bearer, Basic, -----BEGIN
+		k[c] |= leadKind
+	}
+	return k
+}()
 
-// prefixes of credentials that their issuers made easy to find, and how many
-// bytes must follow at least.
-var prefixes = [...]struct {
+func nameByte(c byte) bool { return kinds[c]&nameKind != 0 }
+
+// prefixes of credentials that their issuers made easy to find, by first byte,
+// and how many bytes must follow at least.
+var prefixes = [256][]struct {
 	text string
 	rest int
 }{
-	{"sk_live_", 8}, {"sk_test_", 8}, {"rk_live_", 8}, {"rk_test_", 8}, {"whsec_", 8}, // Stripe
-	{"ghp_", 20}, {"gho_", 20}, {"ghu_", 20}, {"ghs_", 20}, {"ghr_", 20}, {"github_pat_", 20}, // GitHub
-	{"glpat-", 16},                                                                     // GitLab
-	{"xoxa-", 8}, {"xoxb-", 8}, {"xoxp-", 8}, {"xoxr-", 8}, {"xoxs-", 8}, {"xapp-", 8}, // Slack
-	{"AKIA", 16}, {"ASIA", 16}, // AWS
-	{"AIza", 30}, {"ya29.", 16}, // Google
-	{"npm_", 30}, {"pypi-", 30}, {"SG.", 30}, {"sk-", 20},
+	'A': {{"AKIA", 16}, {"ASIA", 16}, {"AIza", 30}},                                                                  // AWS, Google
+	'S': {{"SG.", 30}},                                                                                               // SendGrid
+	'g': {{"ghp_", 20}, {"gho_", 20}, {"ghu_", 20}, {"ghs_", 20}, {"ghr_", 20}, {"github_pat_", 20}, {"glpat-", 16}}, // GitHub, GitLab
+	'n': {{"npm_", 30}},
+	'p': {{"pypi-", 30}},
+	'r': {{"rk_live_", 8}, {"rk_test_", 8}},                                                   // Stripe
+	's': {{"sk_live_", 8}, {"sk_test_", 8}, {"sk-", 20}},                                      // Stripe, OpenAI
+	'w': {{"whsec_", 8}},                                                                      // Stripe
+	'x': {{"xoxa-", 8}, {"xoxb-", 8}, {"xoxp-", 8}, {"xoxr-", 8}, {"xoxs-", 8}, {"xapp-", 8}}, // Slack
+	'y': {{"ya29.", 16}},                                                                      // Google
+}
+
+// mayStart reports whether it is worth asking lookalike: it is not in the
+// middle of a word, but for web tokens.
+func mayStart(s []byte, at int) bool {
+	if c := s[at]; c == 'e' || c == '-' {
+		return at+2 < len(s) && (s[at+1] == 'y' && s[at+2] == 'J' || s[at+1] == '-' && s[at+2] == '-')
+	}
+	return at == 0 || kinds[s[at-1]]&nameKind == 0 || s[at-1] == '-' || s[at-1] == '.'
 }
 
 // lookalike returns the span of the secret that starts at s[at] by its looks,
@@ -42,18 +75,17 @@ func lookalike(s []byte, at int) (from, to int) {
 		return at, webToken(s, at)
 	case c == '-':
 		return at, privateKey(s, at)
-	case at > 0 && (nameByte(s[at-1]) && s[at-1] != '-' && s[at-1] != '.'):
-		return 0, 0 // in the middle of a word
-	case class[c] == digitByte:
+	case kinds[c]&digitKind != 0:
 		return at, cardNumber(s, at)
 	case c == 'B' || c == 'b':
 		return credential(s, at)
 	}
-	for _, p := range prefixes {
-		if s[at] == p.text[0] && bytes.HasPrefix(s[at:], []byte(p.text)) {
-			if end := at + len(p.text) + run(s[at+len(p.text):]); end-at >= len(p.text)+p.rest {
-				return at, end
-			}
+	for _, p := range prefixes[s[at]] {
+		if len(s)-at < len(p.text) || string(s[at:at+len(p.text)]) != p.text {
+			continue
+		}
+		if end := at + len(p.text) + run(s[at+len(p.text):]); end-at >= len(p.text)+p.rest {
+			return at, end
 		}
 	}
 	return 0, 0
@@ -169,6 +201,9 @@ func urlPassword(s []byte) int {
 // with a check digit that is right (ISO/IEC 7812-1). Ids of the same length
 // seldom are all of that.
 func cardNumber(s []byte, at int) int {
+	if len(s)-at < 13 {
+		return 0
+	}
 	var digits [19]byte
 	n, end, separator := 0, at, byte(0)
 	for i := at; i < len(s); i++ {

@@ -2,7 +2,6 @@ package redact
 
 import (
 	"strings"
-	"unicode"
 	"unicode/utf8"
 )
 
@@ -92,15 +91,31 @@ func benignKey(word string) bool {
 func (n names) secret(name string, at place) bool {
 	var room [64]byte
 	w := split(room[:0], name)
-	if len(w.compact) == 0 {
+	if !n.hasFragment(w.compact) && !w.hasSecretWord(at) {
 		return false
 	}
-	if _, ok := n.allow[string(w.compact)]; ok {
-		return false
+	_, allowed := n.allow[string(w.compact)]
+	return !allowed
+}
+
+// tooShort reports whether a name has fewer letters than any that is secret,
+// which spares a look at each colon of a time of day.
+func (n names) tooShort(name []byte) bool {
+	const shortest = 3
+	letters := 0
+	for _, c := range name {
+		if c >= 'A' {
+			if letters++; letters == shortest {
+				return false
+			}
+		}
 	}
-	compact := w.compact
+	return len(n.extra) == 0 || len(name) == 0
+}
+
+func (n names) hasFragment(compact []byte) bool {
 	for i, c := range compact {
-		if c < 'a' || c > 'z' {
+		if c < 'a' { // a digit
 			continue
 		}
 		for _, f := range fragments[c-'a'] {
@@ -114,7 +129,7 @@ func (n names) secret(name string, at place) bool {
 			return true
 		}
 	}
-	return w.hasSecretWord(at)
+	return false
 }
 
 // words is a name in lower case without punctuation, and where each of its
@@ -171,8 +186,8 @@ func split(room []byte, name string) words {
 			fresh, before, i = true, r, next
 			continue
 		}
-		if unicode.IsUpper(r) {
-			hump := !unicode.IsUpper(before)
+		if upper(r) {
+			hump := !upper(before)
 			// In "APIKey" the K starts a word although an upper case letter stands before it.
 			last := !hump && next < len(name) && name[next] >= 'a' && name[next] <= 'z'
 			fresh = fresh || hump || last
@@ -186,6 +201,9 @@ func split(room []byte, name string) words {
 	}
 	return w
 }
+
+// upper reports whether r is upper case; only letters that fold to ASCII count.
+func upper(r rune) bool { return r >= 'A' && r <= 'Z' || r == 'K' }
 
 // fold gives the lower-case ASCII letter or digit that r stands for, or 0.
 func fold(r rune) byte {

@@ -278,6 +278,17 @@ func TestBodiesThatCannotBeReadAreThrownAway(t *testing.T) {
 	})
 }
 
+func TestAResponseAlone(t *testing.T) {
+	r := replay.Response{
+		Header: http.Header{"Set-Cookie": {"s=canarybird"}},
+		Body:   replay.Body{State: replay.Full, Bytes: []byte(`{"token":"canarybird"}`)},
+	}
+	policy().Response(&r)
+	if strings.Contains(r.Header.Get("Set-Cookie")+string(r.Body.Bytes), canary) {
+		t.Errorf("%+v", r)
+	}
+}
+
 func TestOptions(t *testing.T) {
 	p := redact.New(redact.Options{Names: []string{"national-id"}, Allow: []string{"Design Token"}})
 	ex := redactBody(t, p, "application/json", `{"nationalId":"canarybird","design_token":"blue"}`, replay.Full)

@@ -13,6 +13,10 @@ func (p *Policy) text(s []byte) (out []byte, hit bool) {
 	kept := 0 // s[:kept] is in out
 	for i := 0; i < len(s); {
 		c := s[i]
+		if kinds[c]&(digitKind|leadKind|markKind) == 0 {
+			i++
+			continue
+		}
 		from, to := 0, 0
 		switch c {
 		case '=':
@@ -29,7 +33,7 @@ func (p *Policy) text(s []byte) (out []byte, hit bool) {
 		case '<':
 			from, to = p.element(s, i)
 		default:
-			if class[c] != plainByte {
+			if mayStart(s, i) {
 				from, to = lookalike(s, i)
 			}
 		}
@@ -56,10 +60,6 @@ func quote(c byte) bool { return c == '"' || c == '\'' || c == '`' }
 
 func space(c byte) bool { return c == ' ' || c == '\t' }
 
-func nameByte(c byte) bool {
-	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-' || c == '.' || c >= 0x80
-}
-
 // maxName bounds how far back a name is looked for.
 const maxName = 256
 
@@ -67,7 +67,7 @@ const maxName = 256
 // the name before it is secret.
 func (p *Policy) assigned(s []byte, kept, at int) (from, to int) {
 	name, quoted := nameBefore(s, max(kept, at-maxName), at)
-	if name == "" || !p.names.secret(name, inBody) {
+	if p.names.tooShort(name) || !p.names.secret(string(name), inBody) {
 		return 0, 0
 	}
 	from = at + 1
@@ -110,7 +110,7 @@ func (p *Policy) assigned(s []byte, kept, at int) (from, to int) {
 
 // nameBefore returns the name that ends before s[at], without its quotes and
 // escapes, and whether it stood in quotes.
-func nameBefore(s []byte, low, at int) (name string, quoted bool) {
+func nameBefore(s []byte, low, at int) (name []byte, quoted bool) {
 	end := at
 	if end > low && s[end-1] == ':' { // :=
 		end--
@@ -129,10 +129,10 @@ func nameBefore(s []byte, low, at int) (name string, quoted bool) {
 		for start > low && (s[start-1] != mark || start-1 > low && s[start-2] == '\\' && !escaped) {
 			start--
 		}
-		name = string(s[start:end])
-		if bytes.IndexByte(s[start:end], '\\') >= 0 {
-			if plain, err := strconv.Unquote(`"` + name + `"`); err == nil {
-				name = plain
+		name = s[start:end]
+		if bytes.IndexByte(name, '\\') >= 0 {
+			if plain, err := strconv.Unquote(`"` + string(name) + `"`); err == nil {
+				name = []byte(plain)
 			}
 		}
 		return name, true
@@ -141,7 +141,7 @@ func nameBefore(s []byte, low, at int) (name string, quoted bool) {
 	for start > low && nameByte(s[start-1]) {
 		start--
 	}
-	return string(s[start:end]), false
+	return s[start:end], false
 }
 
 // closing returns where the quote ends that started before s[from].

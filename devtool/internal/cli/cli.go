@@ -64,7 +64,6 @@ func (a *app) root() *cobra.Command {
 		Long: "devtool brings up a service with its real dependencies behind fault proxies,\n" +
 			"makes them fail on demand, and replays captured requests at your changed code.",
 		SilenceErrors: true, SilenceUsage: true,
-		Args:              cobra.NoArgs,
 		PersistentPreRun:  func(*cobra.Command, []string) { a.began = true },
 		RunE:              func(c *cobra.Command, _ []string) error { return c.Help() },
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: false},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"net/url"
 	"strconv"
 	"strings"
@@ -118,6 +119,10 @@ func (a *app) replay(ctx context.Context, c *control.Client, id string, o replay
 	var refused *play.RefusedError
 	if errors.As(err, &refused) {
 		return console.Fail(console.ExitUsage, self()+" replay show "+ex.TraceID, "%s", refused.Error())
+	}
+	var unknown *net.DNSError
+	if errors.As(err, &unknown) {
+		return console.Fail(console.ExitUsage, "--target http://127.0.0.1:PORT: a replay goes to a loopback address alone", "%v", err)
 	}
 	if err != nil {
 		return err

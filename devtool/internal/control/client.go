@@ -137,6 +137,9 @@ func (c *Client) send(ctx context.Context, method, path string, body any) (*http
 	if errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED) {
 		return nil, ErrNoStack
 	}
+	if errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, io.EOF) {
+		return nil, &console.Failure{Exit: console.ExitNoStack, Text: "the supervisor ended while it was asked", Hint: "devtool up", Cause: err}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("ask the supervisor: %w", err)
 	}

@@ -109,13 +109,13 @@ func (t *forwarder) RoundTrip(req *http.Request) (*http.Response, error) {
 			return resp, nil
 		}
 		f.land()
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
 		if f.body != nil {
 			if broken := f.body.broken(); broken != nil && broken != io.EOF {
 				return nil, &brokenBodyError{broken}
 			}
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
 		}
 		var unreachable *unreachableError
 		switch {

@@ -31,8 +31,11 @@ type refusal struct {
 // refuse answers a request that no backend has answered. It is the proxy's
 // error handler: nothing was written yet.
 func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, cause error) {
-	if r.Context().Err() != nil {
-		return // the client went away, or Shutdown cut it: nobody listens
+	var broken *brokenBodyError
+	if r.Context().Err() != nil && !errors.As(cause, &broken) {
+		// The client went away, or Shutdown cut it. To return would be to say 200 to
+		// a client that has only closed its sending side.
+		panic(http.ErrAbortHandler)
 	}
 	f := flightOf(r)
 	a := f.classify(cause)
@@ -107,6 +110,9 @@ func (g *Gateway) answer(w http.ResponseWriter, r *http.Request, a refusal) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Trace-Id", meta.TraceID)
 	h.Set("X-Request-Id", meta.RequestID)
+	if a.code == CodeBadRequest && r.ProtoMajor == 1 {
+		h.Set("Connection", "close") // where the next request would begin is not known
+	}
 	if a.status == http.StatusServiceUnavailable {
 		h.Set("Retry-After", "1")
 	}

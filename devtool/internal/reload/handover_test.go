@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestHandOver(t *testing.T) {
@@ -69,6 +70,7 @@ func TestHandOver(t *testing.T) {
 		overtake := make(chan error, 1)
 		go func() {
 			for readMark(p.Dir, "turn") == "" {
+				time.Sleep(time.Millisecond) // polls a condition
 			}
 			_, err := take(p.Dir)
 			overtake <- err

@@ -145,14 +145,20 @@ func (l *lockedBuffer) String() string {
 // is seen.
 func supervise(t testing.TB, root string, targets ...Target) *supervisor {
 	t.Helper()
+	air, err := airBinary()
+	if err != nil {
+		t.Fatalf("find air: %v", err)
+	}
+	return superviseWith(t, WatchConfig{Root: root, Targets: targets, AirPath: air})
+}
+
+// superviseWith is supervise with all that c says.
+func superviseWith(t testing.TB, c WatchConfig) *supervisor {
+	t.Helper()
 	if t, ok := t.(*testing.T); ok {
 		t.Setenv("GORACE", "atexit_sleep_ms=0") // a hand-over is this test's binary
 	}
-	air, err := airBinary()
-	if err != nil {
-		t.Fatalf("build air: %v", err)
-	}
-	s := &supervisor{t: t, reports: make(chan Report, 256), output: &lockedBuffer{}, root: root,
+	s := &supervisor{t: t, reports: make(chan Report, 256), output: &lockedBuffer{}, root: c.Root,
 		stateDir: filepath.Join(t.TempDir(), "state of it")}
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		var report Report
@@ -166,15 +172,14 @@ func supervise(t testing.TB, root string, targets ...Target) *supervisor {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.watcher, err = Watch(WatchConfig{
-		Root: root, StateDir: s.stateDir, Targets: targets, AirPath: air, Output: s.output, Registry: registry,
-		Command: []string{os.Args[0], "hand-over", "--to", server.URL},
-	})
+	c.StateDir, c.Output, c.Registry = s.stateDir, s.output, registry
+	c.Command = []string{os.Args[0], "hand-over", "--to", server.URL}
+	s.watcher, err = Watch(c)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.stop() })
-	for range targets {
+	for range c.Targets {
 		s.next()
 	}
 	return s

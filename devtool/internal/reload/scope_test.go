@@ -2,14 +2,13 @@ package reload
 
 import (
 	"encoding/json"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	"os"
 )
 
 func TestScope(t *testing.T) {

@@ -164,7 +164,7 @@ func (w *Watcher) Err() error {
 }
 
 // Stop ends air, the builds that run and all that they started, and returns once
-// they are gone. It may be called more than once.
+// they are gone or ctx is done. It may be called more than once.
 func (w *Watcher) Stop(ctx context.Context) error {
 	w.life.cut() // air itself would let a build run on
 	err := w.air.Stop(ctx)

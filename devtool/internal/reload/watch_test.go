@@ -3,6 +3,7 @@ package reload
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -135,6 +136,39 @@ func TestWatchEnds(t *testing.T) {
 				t.Fatalf("left: %q", processesOf(t, s.stateDir, root))
 			}
 		}
+	})
+
+	t.Run("go's own air of the module is run, and ends with all its processes", func(t *testing.T) {
+		ours, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		root := t.TempDir()
+		for _, name := range []string{"go.mod", "go.sum"} { // air is a tool of ours
+			data, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(ours)), name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			write(t, root, name, string(data))
+		}
+		write(t, root, "server/main.go", "package main\n\nfunc main() { println(\"one\") }\n")
+		s := superviseWith(t, WatchConfig{Root: root, Targets: bothTargets[:1]})
+		s.save("server/main.go", "package main\n\nfunc main() { println(\"two\") }\n")
+		s.until("server", s.says("two"))
+		s.stop()
+		if left := processesOf(t, s.stateDir, root); len(left) > 0 {
+			t.Fatalf("left: %q", left)
+		}
+	})
+
+	t.Run("a save is found by polling", func(t *testing.T) {
+		air, err := airBinary()
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := superviseWith(t, WatchConfig{Root: module(t), Targets: bothTargets[:1], AirPath: air, Poll: true})
+		s.save("word/word.go", wordFile("polled"))
+		s.until("server", s.says("server polled"))
 	})
 
 	t.Run("without air in go.mod the hint is how to get it", func(t *testing.T) {

@@ -66,6 +66,9 @@ func (t *Template) Ensure(ctx context.Context, key string, build func(ctx contex
 	defer t.mu.Unlock()
 	begun := false
 	err = t.with(ctx, func(a *admin) error {
+		if err := t.sweep(ctx, a); err != nil {
+			return err
+		}
 		if have, ok := a.databases[t.template()]; ok && have.comment == key && !have.open {
 			return nil
 		}
@@ -86,9 +89,6 @@ func (t *Template) Ensure(ctx context.Context, key string, build func(ctx contex
 }
 
 func (t *Template) build(ctx context.Context, a *admin, build func(context.Context, string) error) error {
-	if err := a.drop(ctx, t.building()); err != nil {
-		return err
-	}
 	if err := a.exec(ctx, "CREATE DATABASE %s TEMPLATE template0", t.building()); err != nil {
 		return err
 	}
@@ -98,6 +98,14 @@ func (t *Template) build(ctx context.Context, a *admin, build func(context.Conte
 	}
 	u.Path = "/" + t.building()
 	return build(ctx, u.String())
+}
+
+// sweep drops what a killed Ensure was building.
+func (t *Template) sweep(ctx context.Context, a *admin) error {
+	if _, ok := a.databases[t.building()]; !ok {
+		return nil
+	}
+	return a.drop(ctx, t.building())
 }
 
 // adopt makes what was built the template, in place of the one there was.
@@ -195,6 +203,9 @@ func (t *Template) Prepare(ctx context.Context) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	err := t.with(ctx, func(a *admin) error {
+		if err := t.sweep(ctx, a); err != nil {
+			return err
+		}
 		if err := a.drop(ctx, t.old()); err != nil {
 			return err
 		}

@@ -245,7 +245,8 @@ func (s *Stack) Status() control.Status {
 	return st
 }
 
-// Close takes everything down, in order: what brings work first, then what does
+// Close is the last thing that a supervisor does: the worktree's lock stays held
+// until the process ends. It takes everything down, in order: what brings work first, then what does
 // it, then what it is done with. It returns when nothing is left running. The
 // state of the whole is for the log alone; there is nothing to be done about a
 // program that had to be killed.
@@ -290,7 +291,8 @@ func (s *Stack) Close() {
 	if s.logs != nil {
 		s.logs.Close()
 	}
-	s.lock.Release()
+	// The lock is not given back: the kernel does that when this process is gone,
+	// and until then it is not down.
 }
 
 // each calls f for all items side by side and waits.

@@ -8,5 +8,5 @@ import (
 )
 
 func main() {
-	os.Exit(app.Main(app.RoleServer, os.Args[1:], os.Environ(), app.Stdio{Out: os.Stdout, Err: os.Stderr}))
+	os.Exit(app.ServerMain(os.Args[1:], os.Environ(), app.Stdio{Out: os.Stdout, Err: os.Stderr}))
 }

@@ -9,5 +9,5 @@ import (
 )
 
 func main() {
-	os.Exit(app.Main(app.RoleWorker, os.Args[1:], os.Environ(), app.Stdio{Out: os.Stdout, Err: os.Stderr}))
+	os.Exit(app.WorkerMain(os.Args[1:], os.Environ(), app.Stdio{Out: os.Stdout, Err: os.Stderr}))
 }

@@ -1,6 +1,5 @@
 -- Events that wait to be published. A row is written in the transaction of the
--- change that it tells of, and deleted in the transaction that saw Kafka
--- acknowledge it. Published rows are not kept: from then on Kafka has the
+-- change that it tells of, and deleted once Kafka has acknowledged it. Published rows are not kept: from then on Kafka has the
 -- event, for as long as the topic's retention says. So the table holds the
 -- backlog and nothing else: its size is the metric, every index on it stays
 -- small, and no clean-up job is needed.

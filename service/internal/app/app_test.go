@@ -27,8 +27,12 @@ const runMain = "RUN_APP_MAIN"
 var server *postgrestest.Server
 
 func TestMain(m *testing.M) {
-	if role := os.Getenv(runMain); role != "" {
-		os.Exit(Main(Role(role), os.Args[1:], os.Environ(), Stdio{Out: os.Stdout, Err: os.Stderr}))
+	stdio := Stdio{Out: os.Stdout, Err: os.Stderr}
+	switch Role(os.Getenv(runMain)) {
+	case RoleServer:
+		os.Exit(ServerMain(os.Args[1:], os.Environ(), stdio))
+	case RoleWorker:
+		os.Exit(WorkerMain(os.Args[1:], os.Environ(), stdio))
 	}
 	os.Exit(postgrestest.Main(m, func(s *postgrestest.Server) { server = s }))
 }
@@ -107,6 +111,25 @@ func call(t *testing.T, method, url, body string) (int, envelope, http.Header) {
 		t.Fatalf("%s %s: %d is not JSON: %s", method, url, response.StatusCode, text)
 	}
 	return response.StatusCode, e, response.Header
+}
+
+// text is the body of a GET.
+func text(t *testing.T, url string) string {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
 }
 
 // envelope is what the tests read of an answer, of /readyz too.

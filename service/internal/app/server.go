@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"net/http"
 	"time"
 
 	"github.com/google/uuid"
@@ -123,7 +122,7 @@ func (b *base) closeIf(err *error) {
 }
 
 func (b *base) openAdmin(ctx context.Context, variable, addr string) (err error) {
-	var handler http.Handler = observability.AdminHandler(b.health, b.metrics)
+	handler := observability.AdminHandler(b.health, b.metrics)
 	if b.admin, err = open(ctx, adminServer(handler), variable, addr, b.log); err != nil {
 		return err
 	}

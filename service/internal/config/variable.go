@@ -113,12 +113,10 @@ func (v variable) within(text string, value float64, parse func(string) (float64
 }
 
 func (v variable) bounds(low, high string) string {
-	switch {
-	case high == "":
+	if high == "" {
 		return fmt.Sprintf("use at least %s; the default is %s", low, v.Default)
-	default:
-		return fmt.Sprintf("use a value from %s to %s; the default is %s", low, high, v.Default)
 	}
+	return fmt.Sprintf("use a value from %s to %s; the default is %s", low, high, v.Default)
 }
 
 // shaped checks oneof, scheme and form on each of the values.

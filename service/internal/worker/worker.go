@@ -72,7 +72,6 @@ type Deps struct {
 	Redis       asynq.RedisConnOpt
 	Notes       Counter
 	Ledger      Ledger
-	Checks      map[string]func(context.Context) error // of what Ready asks, by its name
 	Tracing     trace.TracerProvider
 	Log         *zap.Logger
 
@@ -142,18 +141,13 @@ func (w *Worker) Run(ctx context.Context) (err error) {
 	}
 }
 
-// Ready says why the worker cannot work at present, or nil.
-func (w *Worker) Ready(ctx context.Context) error {
+// Ready says why the worker is not at work, or nil. What it depends on may still
+// be away: that is for those to say.
+func (w *Worker) Ready(context.Context) error {
 	if !w.running.Load() {
 		return errors.New("the worker does not run")
 	}
-	var missing []error
-	for name, check := range w.deps.Checks {
-		if err := check(ctx); err != nil {
-			missing = append(missing, fmt.Errorf("%s: %w", name, err))
-		}
-	}
-	return errors.Join(missing...)
+	return nil
 }
 
 // outlast returns a context that carries what ctx carries and ends grace after

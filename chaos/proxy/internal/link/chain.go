@@ -65,7 +65,8 @@ func newChain(p *Pipe, toxics []Toxic) (*chain, error) {
 //
 // Toxiproxy takes a toxic out of the middle by pushing what it held into the
 // next one, and drops it when that takes over five seconds. So toxics are taken
-// out from the end, where the outlet takes everything at once. The outlet must
+// out from the end, where the outlet takes everything at once, and those that
+// stay are put in again. What they held goes out with the rest. The outlet must
 // be held, or have failed.
 func (c *chain) update(toxics []Toxic) error {
 	same := 0

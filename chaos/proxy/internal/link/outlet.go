@@ -176,11 +176,13 @@ func (o *outlet) room() {
 	}
 }
 
-// give up: nothing more is taken. The connection is the caller's to close.
+// giveUp makes every Write fail and drops what waits. The connection is the
+// caller's to close.
 func (o *outlet) giveUp(err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.fail(err)
+	_ = o.conn.SetWriteDeadline(time.Unix(1, 0)) // ends the write under way
 }
 
 // fail keeps the first error and drops what waits. o.mu is held.

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -24,7 +25,7 @@ type miniature struct {
 	done   chan struct{}
 }
 
-func (r *Redis) startMiniature() error {
+func (r *Redis) startMiniature(ctx context.Context) error {
 	var last error
 	for range startTries {
 		port, err := r.reserve()
@@ -36,6 +37,10 @@ func (r *Redis) startMiniature() error {
 		if last == nil {
 			m := &miniature{server: server, stop: make(chan struct{}), done: make(chan struct{})}
 			go m.moveClock(time.Now)
+			if err := r.Probe(ctx); err != nil {
+				m.close()
+				return fmt.Errorf("start miniredis: %w", err)
+			}
 			r.mini = m
 			return nil
 		}

@@ -114,7 +114,7 @@ func (r *Redis) Start(ctx context.Context) error {
 		return r.Probe(ctx)
 	}
 	if r.program == "" {
-		return r.startMiniature()
+		return r.startMiniature(ctx)
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, redisStartTimeout, fmt.Errorf("it did not answer within %s", redisStartTimeout))
 	defer cancel()
@@ -226,8 +226,9 @@ func (r *Redis) Probe(ctx context.Context) error {
 	return nil
 }
 
-// ask sends one inline command (the Redis serialization protocol allows plain
-// words) and compares the one line of the answer.
+// ask sends a command of one word (RESP, https://redis.io/docs/latest/develop/reference/protocol-spec/)
+// and compares the one line of the answer. A client library would bring a pool,
+// which is a lot for one word.
 func (r *Redis) ask(ctx context.Context, command, want string) error {
 	addr := r.Addr()
 	if addr == "" {
@@ -242,7 +243,7 @@ func (r *Redis) ask(ctx context.Context, command, want string) error {
 	defer conn.Close()
 	// Closing is what interrupts a read when the caller gives up.
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
-	if _, err := conn.Write([]byte(command + "\r\n")); err != nil {
+	if _, err := fmt.Fprintf(conn, "*1\r\n$%d\r\n%s\r\n", len(command), command); err != nil {
 		return err
 	}
 	line, err := bufio.NewReaderSize(conn, 512).ReadSlice('\n')

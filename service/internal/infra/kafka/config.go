@@ -21,7 +21,7 @@ type Config struct {
 	Brokers []string      // host:port of those to ask first
 	Topic   string        // of the events
 	Group   string        // the consumers that share the topic among them
-	Timeout time.Duration // of a connection and of a request; 0 is DefaultTimeout
+	Timeout time.Duration // of a connection and of a request, one second or more; 0 is DefaultTimeout
 }
 
 func (c Config) check() error {
@@ -37,7 +37,7 @@ func (c Config) check() error {
 
 func (c Config) timeout() time.Duration {
 	if c.Timeout > 0 {
-		return c.Timeout
+		return max(c.Timeout, time.Second) // franz-go takes no less
 	}
 	return DefaultTimeout
 }

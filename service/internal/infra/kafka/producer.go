@@ -50,13 +50,13 @@ const lastWords = 500 * time.Millisecond
 // of the others.
 //
 // When it returns, no message is under way any longer: one whose id is missing
-// is not in Kafka, and may be published again. While Kafka cannot be reached
-// that takes the configured time limit. Once a message was sent and its
-// acknowledgement got lost, there is no telling until Kafka answers again, and
-// Publish waits for it, however long: the same record, under the same sequence
-// number of the idempotent producer, cannot be written twice. Only the end of
-// ctx, which is for shutting down, and Close end that wait, and leave the fate
-// of such a message open.
+// is not in Kafka, and may be published again. While no broker can be dialled
+// that takes about the configured time limit. Once a message was handed to a
+// connection and the connection broke, there is no telling until Kafka answers
+// again, and Publish waits for it, however long: the same record, under the same
+// sequence number of the idempotent producer, cannot be written twice. Only the
+// end of ctx, which is for shutting down, and Close end that wait, and leave the
+// fate of such a message open.
 func (p *Producer) Publish(ctx context.Context, batch []note.Message) (delivered []string, err error) {
 	type result struct {
 		id  string

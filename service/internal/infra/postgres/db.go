@@ -52,10 +52,10 @@ func Open(ctx context.Context, c Config, tp trace.TracerProvider) (*DB, error) {
 	timeout := orDefault(c.Timeout, DefaultTimeout)
 	conf.MaxConns = orDefault(c.MaxConns, DefaultMaxConns)
 	conf.ConnConfig.ConnectTimeout = orDefault(c.ConnectTimeout, DefaultConnectTimeout)
-	// The server gives up when we do, so that a statement whose client has
-	// gone does not hold its locks.
-	if _, set := conf.ConnConfig.RuntimeParams["statement_timeout"]; !set {
-		conf.ConnConfig.RuntimeParams["statement_timeout"] = strconv.FormatInt(timeout.Milliseconds(), 10)
+	for name, value := range serverLimits(timeout) {
+		if _, set := conf.ConnConfig.RuntimeParams[name]; !set {
+			conf.ConnConfig.RuntimeParams[name] = value
+		}
 	}
 	sockets := newSockets()
 	conf.ConnConfig.DialFunc = sockets.watch(conf.ConnConfig.DialFunc)
@@ -74,6 +74,19 @@ func Open(ctx context.Context, c Config, tp trace.TracerProvider) (*DB, error) {
 		return nil, fmt.Errorf("opening the database pool: %w", err)
 	}
 	return &DB{pool: pool, sockets: sockets, timeout: timeout, attempts: int(conf.MaxConns) + 1}, nil
+}
+
+// serverLimits are settings of a session that end, on the server's side, what we
+// have given up on, locks included: a statement when its time is up, and a
+// session within a minute when its client has fallen off the network. The URL
+// may set them otherwise.
+func serverLimits(timeout time.Duration) map[string]string {
+	return map[string]string{
+		"statement_timeout":       strconv.FormatInt(timeout.Milliseconds(), 10), // milliseconds
+		"tcp_keepalives_idle":     "30",                                          // seconds, as the next
+		"tcp_keepalives_interval": "10",
+		"tcp_keepalives_count":    "3",
+	}
 }
 
 // farewell is how long Close waits for statements to end and for the server to

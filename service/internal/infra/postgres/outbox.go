@@ -2,9 +2,12 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"go.opentelemetry.io/otel/propagation"
 
 	"example.com/goldenpath/service/internal/domain/note"
@@ -39,15 +42,17 @@ func (o *outbox) Append(ctx context.Context, e note.Event) error {
 // OutboxQueue is the reading end of the outbox.
 type OutboxQueue struct{ db *DB }
 
-// Drain claims up to limit events, oldest first, hands them to deliver, takes
-// those out of the outbox whose ids deliver returns, and returns how many those
-// were. What was not delivered waits for the next Drain. One Drain claims at a
-// time, over all processes; to the others the outbox is empty.
+// Drain hands up to limit events to deliver, oldest first, takes those out of the
+// outbox whose ids deliver returns, and returns how many those were. What was
+// not delivered waits for the next Drain.
 //
-// The claim lives in a transaction that stays open while deliver works, so that
-// the events are free again the moment this process dies. deliver therefore
-// returns as soon as it knows the fate of each event, and no sooner: an event
-// whose fate is open and whose claim is given up may be published twice.
+// One Drain is at work at a time, over all processes; to the others the outbox
+// is empty. Two that publish side by side would break the order of a note's
+// events. deliver therefore returns as soon as it knows the fate of each event,
+// and no sooner: an event whose fate is open may be published twice once another
+// Drain has it. How long that takes does not matter to the database: no
+// transaction and no row lock is held meanwhile, only an advisory lock of one
+// idle connection, which ends with the connection, and so with this process.
 //
 // The error is deliver's, else the database's. After an error of the database
 // the delivered events may still be in the outbox, and are handed out again.
@@ -61,28 +66,76 @@ func (q *OutboxQueue) Drain(ctx context.Context, limit int,
 	if err != nil || !waits {
 		return 0, err
 	}
-	var delivered []string
-	var failed error
-	err = q.db.once(ctx, func(ctx context.Context) error {
-		batch, err := q.claim(ctx, limit)
-		if err != nil || len(batch) == 0 {
-			return err
-		}
-		delivered, failed = deliver(ctx, batch)
-		return q.remove(ctx, delivered)
-	})
-	if err != nil {
+	own, err := q.lock(ctx)
+	if err != nil || own == nil {
 		return 0, err
+	}
+	defer own.unlock(ctx)
+	batch, err := own.oldest(ctx, limit)
+	if err != nil || len(batch) == 0 {
+		return 0, err
+	}
+	delivered, failed := deliver(ctx, batch)
+	// Kafka has these, even if ctx has ended by now.
+	if err := own.remove(context.WithoutCancel(ctx), delivered); err != nil {
+		return 0, errors.Join(failed, err)
 	}
 	return len(delivered), failed
 }
 
-func (q *OutboxQueue) claim(ctx context.Context, limit int) ([]note.Message, error) {
-	var rows []queries.Outbox
-	err := q.db.read(ctx, "claiming events", func(ctx context.Context, c conn) (err error) {
-		rows, err = queries.New(c).ClaimOutbox(ctx, queries.ClaimOutboxParams{RelayLock: relayLock, BatchSize: int32(limit)})
-		return err
-	})
+// lockedOutbox is the outbox through the connection that holds its lock.
+type lockedOutbox struct {
+	db *DB
+	c  *pgxpool.Conn
+	q  *queries.Queries
+}
+
+// lock returns nil when another Drain is at work.
+func (q *OutboxQueue) lock(ctx context.Context) (*lockedOutbox, error) {
+	limited, cancel := context.WithTimeout(ctx, q.db.timeout)
+	defer cancel()
+	c, err := q.db.pool.Acquire(limited)
+	if err != nil {
+		return nil, problemOf(ctx, "locking the outbox", err)
+	}
+	own := &lockedOutbox{db: q.db, c: c, q: queries.New(c)}
+	locked, err := own.q.LockOutbox(limited, relayLock)
+	if err != nil {
+		own.discard(ctx) // the lock may have been taken
+		return nil, problemOf(ctx, "locking the outbox", err)
+	}
+	if !locked {
+		c.Release()
+		return nil, nil
+	}
+	return own, nil
+}
+
+// unlock gives the lock up, with its connection where nothing else will do.
+func (o *lockedOutbox) unlock(ctx context.Context) {
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.db.timeout)
+	defer cancel()
+	if was, err := o.q.UnlockOutbox(limited, relayLock); err != nil || !was {
+		o.discard(ctx)
+		return
+	}
+	o.c.Release()
+}
+
+func (o *lockedOutbox) discard(ctx context.Context) {
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.db.timeout)
+	defer cancel()
+	_ = o.c.Conn().Close(limited) // the pool drops a connection that is closed
+	o.c.Release()
+}
+
+func (o *lockedOutbox) oldest(ctx context.Context, limit int) ([]note.Message, error) {
+	limited, cancel := context.WithTimeout(ctx, o.db.timeout)
+	defer cancel()
+	rows, err := o.q.OldestOutbox(limited, int32(min(max(limit, 0), math.MaxInt32)))
+	if err != nil {
+		return nil, problemOf(ctx, "reading the outbox", err)
+	}
 	batch := make([]note.Message, len(rows))
 	for i, r := range rows {
 		batch[i] = note.Message{
@@ -93,10 +146,10 @@ func (q *OutboxQueue) claim(ctx context.Context, limit int) ([]note.Message, err
 			Traceparent: r.Traceparent, Tracestate: r.Tracestate,
 		}
 	}
-	return batch, err
+	return batch, nil
 }
 
-func (q *OutboxQueue) remove(ctx context.Context, delivered []string) error {
+func (o *lockedOutbox) remove(ctx context.Context, delivered []string) error {
 	if len(delivered) == 0 {
 		return nil
 	}
@@ -107,7 +160,7 @@ func (q *OutboxQueue) remove(ctx context.Context, delivered []string) error {
 			return fmt.Errorf("taking events out of the outbox: %w", err)
 		}
 	}
-	return q.db.write(ctx, "taking events out of the outbox", func(ctx context.Context, c conn) error {
-		return queries.New(c).DeleteOutbox(ctx, ids)
-	})
+	limited, cancel := context.WithTimeout(ctx, o.db.timeout)
+	defer cancel()
+	return problemOf(ctx, "taking events out of the outbox", o.q.DeleteOutbox(limited, ids))
 }

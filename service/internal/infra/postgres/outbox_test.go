@@ -145,13 +145,45 @@ func TestOutbox(t *testing.T) {
 		}
 		wantEvents(t, got, 2, 3)
 	})
+	t.Run("no transaction is open while events are delivered", func(t *testing.T) {
+		name := server.Database(t)
+		db := open(t, postgres.Config{URL: server.URL(name)})
+		appendEvents(t, db, 1, 1)
+		_, err := db.Relay().Drain(ctx, 10, func(_ context.Context, batch []note.Message) ([]string, error) {
+			if server.Holds(t, name, `SELECT count(*) > 0 FROM pg_stat_activity
+				WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS NOT NULL`) {
+				t.Error("there is one")
+			}
+			return ids(batch), nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("what was delivered leaves the outbox even when the context has ended", func(t *testing.T) {
+		db := open(t, postgres.Config{})
+		appendEvents(t, db, 1, 2)
+		ending, end := context.WithCancel(ctx)
+		_, err := db.Relay().Drain(ending, 10, func(_ context.Context, batch []note.Message) ([]string, error) {
+			end()
+			return ids(batch[:1]), ending.Err()
+		})
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("the error is %v", err)
+		}
+		var got []note.Message
+		if _, err := db.Relay().Drain(ctx, 10, takeAll(&got)); err != nil {
+			t.Fatal(err)
+		}
+		wantEvents(t, got, 2, 2)
+	})
 	t.Run("a relay whose connection dies gives its claim up at once", func(t *testing.T) {
 		name := server.Database(t)
 		one, other := open(t, postgres.Config{URL: server.URL(name)}), open(t, postgres.Config{URL: server.URL(name)})
 		appendEvents(t, one, 1, 2)
 		_, err := one.Relay().Drain(ctx, 10, func(_ context.Context, batch []note.Message) ([]string, error) {
 			server.Exec(t, name, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-				WHERE datname = current_database() AND state = 'idle in transaction'`)
+				WHERE datname = current_database() AND pid <> pg_backend_pid()`)
 			return ids(batch), nil
 		})
 		if err == nil {

@@ -38,7 +38,7 @@ type fixture struct {
 	stats *observability.Metrics
 }
 
-func newFixture(t *testing.T, change ...func(*Options)) *fixture {
+func newFixture(t testing.TB, change ...func(*Options)) *fixture {
 	t.Helper()
 	f := &fixture{store: inmem.New(), logs: &logBuffer{}, spans: tracetest.NewSpanRecorder(), stats: observability.NewMetrics()}
 	provider := sdktrace.NewTracerProvider(sdktrace.WithIDGenerator(&countingIDs{}), sdktrace.WithSpanProcessor(f.spans))
@@ -82,7 +82,7 @@ func (f *fixture) send(method, path, body string, headers ...string) *httptest.R
 }
 
 // note creates a note and returns its id.
-func (f *fixture) note(t *testing.T, title, body string) string {
+func (f *fixture) note(t testing.TB, title, body string) string {
 	t.Helper()
 	text, err := json.Marshal(map[string]string{"title": title, "body": body})
 	if err != nil {

@@ -6,6 +6,7 @@ package inmem
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -40,7 +41,16 @@ func (s *Store) Events() []note.Event {
 	return slices.Clone(s.events)
 }
 
-type inTx struct{}
+// transaction is one that is open. The failure of a function that joined it
+// fails the whole, whatever the outer function makes of the error.
+type transaction struct{ failed error }
+
+type txKey struct{}
+
+func txOf(ctx context.Context) *transaction {
+	tx, _ := ctx.Value(txKey{}).(*transaction)
+	return tx
+}
 
 // enter locks the store, unless a transaction holds the lock already.
 func (s *Store) enter(ctx context.Context, operation string) (leave func(), err error) {
@@ -49,7 +59,7 @@ func (s *Store) enter(ctx context.Context, operation string) (leave func(), err 
 			return nil, err
 		}
 	}
-	if ctx.Value(inTx{}) != nil {
+	if txOf(ctx) != nil {
 		return func() {}, nil
 	}
 	s.mu.Lock()
@@ -58,8 +68,12 @@ func (s *Store) enter(ctx context.Context, operation string) (leave func(), err 
 
 // InTx implements note.Transactor.
 func (s *Store) InTx(ctx context.Context, f func(context.Context) error) error {
-	if ctx.Value(inTx{}) != nil {
-		return f(ctx)
+	if outer := txOf(ctx); outer != nil {
+		err := f(ctx)
+		if err != nil && outer.failed == nil {
+			outer.failed = err
+		}
+		return err
 	}
 	leave, err := s.enter(ctx, "tx.begin")
 	if err != nil {
@@ -73,8 +87,12 @@ func (s *Store) InTx(ctx context.Context, f func(context.Context) error) error {
 			s.notes, s.events, s.handled = notes, events, handled
 		}
 	}()
-	if err := f(context.WithValue(ctx, inTx{}, true)); err != nil {
+	tx := &transaction{}
+	if err := f(context.WithValue(ctx, txKey{}, tx)); err != nil {
 		return err
+	}
+	if tx.failed != nil {
+		return tx.failed
 	}
 	committed = true
 	return nil
@@ -114,6 +132,9 @@ func (r repository) Create(ctx context.Context, n note.Note) error {
 		return err
 	}
 	defer leave()
+	if _, there := r.notes[n.ID]; there {
+		return fmt.Errorf("creating note %s: there is one", n.ID)
+	}
 	r.notes[n.ID] = n
 	return nil
 }

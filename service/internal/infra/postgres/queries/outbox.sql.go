@@ -38,26 +38,36 @@ func (q *Queries) AppendOutbox(ctx context.Context, arg AppendOutboxParams) erro
 	return err
 }
 
-const claimOutbox = `-- name: ClaimOutbox :many
-SELECT seq, id, type, note_id, occurred_at, traceparent, tracestate
-FROM outbox
-WHERE (SELECT pg_try_advisory_xact_lock($1::bigint))
-ORDER BY seq
-LIMIT $2
-FOR UPDATE SKIP LOCKED
+const deleteOutbox = `-- name: DeleteOutbox :exec
+DELETE FROM outbox
+WHERE id = ANY ($1::uuid[])
 `
 
-type ClaimOutboxParams struct {
-	RelayLock int64
-	BatchSize int32
+func (q *Queries) DeleteOutbox(ctx context.Context, ids []uuid.UUID) error {
+	_, err := q.db.Exec(ctx, deleteOutbox, ids)
+	return err
 }
 
-// The advisory lock admits one relay at a time, until its transaction ends:
-// two that publish side by side would break the order of a note's events.
-// Evaluated once, before the scan; without it there are no rows. The row locks
-// drop rows that the relay before this one deleted after the snapshot was taken.
-func (q *Queries) ClaimOutbox(ctx context.Context, arg ClaimOutboxParams) ([]Outbox, error) {
-	rows, err := q.db.Query(ctx, claimOutbox, arg.RelayLock, arg.BatchSize)
+const lockOutbox = `-- name: LockOutbox :one
+SELECT pg_try_advisory_lock($1::bigint)
+`
+
+func (q *Queries) LockOutbox(ctx context.Context, relayLock int64) (bool, error) {
+	row := q.db.QueryRow(ctx, lockOutbox, relayLock)
+	var pg_try_advisory_lock bool
+	err := row.Scan(&pg_try_advisory_lock)
+	return pg_try_advisory_lock, err
+}
+
+const oldestOutbox = `-- name: OldestOutbox :many
+SELECT seq, id, type, note_id, occurred_at, traceparent, tracestate
+FROM outbox
+ORDER BY seq
+LIMIT $1
+`
+
+func (q *Queries) OldestOutbox(ctx context.Context, batchSize int32) ([]Outbox, error) {
+	rows, err := q.db.Query(ctx, oldestOutbox, batchSize)
 	if err != nil {
 		return nil, err
 	}
@@ -84,16 +94,6 @@ func (q *Queries) ClaimOutbox(ctx context.Context, arg ClaimOutboxParams) ([]Out
 	return items, nil
 }
 
-const deleteOutbox = `-- name: DeleteOutbox :exec
-DELETE FROM outbox
-WHERE id = ANY ($1::uuid[])
-`
-
-func (q *Queries) DeleteOutbox(ctx context.Context, ids []uuid.UUID) error {
-	_, err := q.db.Exec(ctx, deleteOutbox, ids)
-	return err
-}
-
 const outboxWaits = `-- name: OutboxWaits :one
 SELECT EXISTS (SELECT 1 FROM outbox)
 `
@@ -103,4 +103,15 @@ func (q *Queries) OutboxWaits(ctx context.Context) (bool, error) {
 	var exists bool
 	err := row.Scan(&exists)
 	return exists, err
+}
+
+const unlockOutbox = `-- name: UnlockOutbox :one
+SELECT pg_advisory_unlock($1::bigint)
+`
+
+func (q *Queries) UnlockOutbox(ctx context.Context, relayLock int64) (bool, error) {
+	row := q.db.QueryRow(ctx, unlockOutbox, relayLock)
+	var pg_advisory_unlock bool
+	err := row.Scan(&pg_advisory_unlock)
+	return pg_advisory_unlock, err
 }
