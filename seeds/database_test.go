@@ -15,6 +15,7 @@ const notesSchema = `create table notes (id uuid primary key, title text not nul
 
 // allSchema is for testdata/all.yaml: a column of each type.
 const allSchema = `
+drop schema if exists app cascade;
 create schema app;
 create type kind as enum ('paper', 'audio');
 create table authors (id uuid primary key, name varchar(200) not null);
@@ -114,7 +115,7 @@ func TestApply(t *testing.T) {
 
 	t.Run("it ends with its context", func(t *testing.T) {
 		conn := database(t, notesSchema)
-		other := connect(t, conn.Config().Database)
+		other := connect(t, conn.Config())
 		if _, err := other.Exec(ctx, "begin; lock table notes"); err != nil {
 			t.Fatal(err)
 		}

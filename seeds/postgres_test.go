@@ -43,8 +43,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// database gives a connection to an empty database, with what schema says in it.
-func database(t testing.TB, schema string) *pgx.Conn {
+// database gives a connection to an empty schema, with what ddl says in it.
+func database(t testing.TB, ddl string) *pgx.Conn {
 	t.Helper()
 	shared.once.Do(func() { shared.err = shared.start() })
 	if shared.err != nil {
@@ -54,20 +54,21 @@ func database(t testing.TB, schema string) *pgx.Conn {
 	shared.next++
 	name := fmt.Sprintf("t%d", shared.next)
 	shared.mu.Unlock()
-	admin := connect(t, "postgres")
-	if _, err := admin.Exec(t.Context(), "CREATE DATABASE "+name); err != nil {
+	config, err := pgx.ParseConfig(shared.url)
+	if err != nil {
 		t.Fatal(err)
 	}
-	conn := connect(t, name)
-	if _, err := conn.Exec(t.Context(), schema); err != nil {
+	config.RuntimeParams["search_path"] = name
+	conn := connect(t, config)
+	if _, err := conn.Exec(t.Context(), "CREATE SCHEMA "+name+"; "+ddl); err != nil {
 		t.Fatal(err)
 	}
 	return conn
 }
 
-func connect(t testing.TB, name string) *pgx.Conn {
+func connect(t testing.TB, config *pgx.ConnConfig) *pgx.Conn {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), shared.url+name+"?sslmode=disable")
+	conn, err := pgx.ConnectConfig(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,9 +123,9 @@ func (s *server) start() error {
 		}
 		os.RemoveAll(dir)
 	}
-	s.url = fmt.Sprintf("postgres://app@127.0.0.1:%d/", port)
+	s.url = fmt.Sprintf("postgres://app@127.0.0.1:%d/postgres?sslmode=disable", port)
 	for {
-		conn, err := pgx.Connect(context.Background(), s.url+"postgres?sslmode=disable")
+		conn, err := pgx.Connect(context.Background(), s.url)
 		if err == nil {
 			return conn.Close(context.Background())
 		}

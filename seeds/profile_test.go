@@ -3,6 +3,7 @@ package seeds
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -242,7 +243,7 @@ tables:
 			}
 		}
 	})
-	for _, scale := range []int{-1, 1 << 30, 1 << 62} {
+	for _, scale := range []int{-1, 1 << 30, math.MaxInt} {
 		t.Run(fmt.Sprintf("%d is refused", scale), func(t *testing.T) {
 			if _, err := p.Digest(scale); err == nil {
 				t.Error("no error")

@@ -1,8 +1,10 @@
 package project
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -116,4 +118,55 @@ func TestState(t *testing.T) {
 			t.Errorf("%q (%d bytes), %v", socket, len(socket), err)
 		}
 	})
+}
+
+// TestDescribed: editors and readers are told of every field, and of no other.
+func TestDescribed(t *testing.T) {
+	schema, err := os.ReadFile(filepath.Join("..", "..", "..", "devtool.schema.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "devtool-yaml.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var root map[string]any
+	if err := json.Unmarshal(schema, &root); err != nil {
+		t.Fatal(err)
+	}
+	var compare func(path string, typ reflect.Type, schema map[string]any)
+	compare = func(path string, typ reflect.Type, schema map[string]any) {
+		if typ.Kind() == reflect.Slice {
+			typ, schema = typ.Elem(), schema["items"].(map[string]any)
+		}
+		if typ.Kind() != reflect.Struct {
+			return
+		}
+		properties := schema["properties"].(map[string]any)
+		left := map[string]bool{}
+		for name := range properties {
+			left[name] = true
+		}
+		for i := range typ.NumField() {
+			field := typ.Field(i)
+			name := field.Tag.Get("yaml")
+			if name == "-" {
+				continue
+			}
+			delete(left, name)
+			below, ok := properties[name].(map[string]any)
+			if !ok {
+				t.Errorf("devtool.schema.json has no %s%s", path, name)
+				continue
+			}
+			if !strings.Contains(string(page), "`"+name) && !strings.Contains(string(page), "."+name) {
+				t.Errorf("docs/devtool-yaml.md does not mention %s%s", path, name)
+			}
+			compare(path+name+".", field.Type, below)
+		}
+		for name := range left {
+			t.Errorf("devtool.schema.json has %s%s, which nobody reads", path, name)
+		}
+	}
+	compare("", reflect.TypeFor[Project](), root)
 }

@@ -163,7 +163,9 @@ func TestSignals(t *testing.T) {
 		if _, err := io.WriteString(hold, "{"); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "the request is being answered", func() bool { return strings.Contains(text(t, "http://"+c.admin+"/metrics"), "http_requests_in_flight 1") })
+		eventually(t, "the request is being answered", func() bool {
+			return strings.Contains(text(t, "http://"+c.admin+"/metrics"), "http_requests_in_flight 1")
+		})
 		if err := c.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Fatal(err)
 		}

@@ -181,6 +181,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 
 func TestWorker(t *testing.T) {
 	t.Run("a note's words are counted, through outbox, topic and task, in one trace", func(t *testing.T) {
+		t.Parallel()
 		s := start(t)
 		ctx, request := s.tp.Tracer("test").Start(t.Context(), "POST /api/v1/notes")
 		n, err := s.notes.Create(ctx, "title", "one two three")
@@ -212,6 +213,7 @@ func TestWorker(t *testing.T) {
 		}
 	})
 	t.Run("an event that comes twice is handled once", func(t *testing.T) {
+		t.Parallel()
 		s := start(t)
 		ids := s.create(t, 1)
 		s.counted(t, ids)
@@ -243,6 +245,7 @@ func TestWorker(t *testing.T) {
 		}
 	})
 	t.Run("a note that was deleted meanwhile needs no count", func(t *testing.T) {
+		t.Parallel()
 		s := start(t)
 		s.kafka.Gate.Refuse()
 		ids := s.create(t, 1)
@@ -258,40 +261,7 @@ func TestWorker(t *testing.T) {
 }
 
 func TestDependenciesAway(t *testing.T) {
-	t.Run("while kafka is away writes work, and each event is published once when it is back", func(t *testing.T) {
-		for name, away := range map[string]func(*kafkatest.Broker){
-			"refusing":     func(b *kafkatest.Broker) { b.Gate.Refuse() },
-			"silent":       func(b *kafkatest.Broker) { b.Gate.Silence() },
-			"losing words": func(b *kafkatest.Broker) { b.Gate.LoseReplies() },
-		} {
-			t.Run(name, func(t *testing.T) {
-				s := start(t)
-				before := s.create(t, 5)
-				s.counted(t, before)
-				away(s.kafka)
-				meanwhile := s.create(t, 30)
-				<-time.After(1500 * time.Millisecond) // long enough for a try to run out
-				s.kafka.Gate.Open(t)
-				s.counted(t, append(before, meanwhile...))
-				s.outboxIsEmpty(t)
-				s.publishedOnce(t, append(before, meanwhile...))
-			})
-		}
-	})
-	t.Run("while redis is away reads and writes work, and nothing is lost", func(t *testing.T) {
-		s := start(t)
-		s.redis.Refuse()
-		ids := s.create(t, 5)
-		for _, id := range ids {
-			if _, err := s.notes.Get(t.Context(), id); err != nil {
-				t.Errorf("reading: %v", err)
-			}
-		}
-		s.outboxIsEmpty(t)
-		s.redis.Open(t)
-		s.counted(t, ids)
-		s.publishedOnce(t, ids)
-	})
+	// Not in parallel: the server is everybody's.
 	t.Run("postgresql may be killed and come back, and all is counted", func(t *testing.T) {
 		s := start(t)
 		ids := s.create(t, 5)
@@ -308,7 +278,44 @@ func TestDependenciesAway(t *testing.T) {
 		s.counted(t, ids)
 		s.outboxIsEmpty(t)
 	})
+	t.Run("while kafka is away writes work, and each event is published once when it is back", func(t *testing.T) {
+		for name, away := range map[string]func(*kafkatest.Broker){
+			"refusing":     func(b *kafkatest.Broker) { b.Gate.Refuse() },
+			"silent":       func(b *kafkatest.Broker) { b.Gate.Silence() },
+			"losing words": func(b *kafkatest.Broker) { b.Gate.LoseReplies() },
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				s := start(t)
+				before := s.create(t, 5)
+				s.counted(t, before)
+				away(s.kafka)
+				meanwhile := s.create(t, 30)
+				<-time.After(1500 * time.Millisecond) // long enough for a try to run out
+				s.kafka.Gate.Open(t)
+				s.counted(t, append(before, meanwhile...))
+				s.outboxIsEmpty(t)
+				s.publishedOnce(t, append(before, meanwhile...))
+			})
+		}
+	})
+	t.Run("while redis is away reads and writes work, and nothing is lost", func(t *testing.T) {
+		t.Parallel()
+		s := start(t)
+		s.redis.Refuse()
+		ids := s.create(t, 5)
+		for _, id := range ids {
+			if _, err := s.notes.Get(t.Context(), id); err != nil {
+				t.Errorf("reading: %v", err)
+			}
+		}
+		s.outboxIsEmpty(t)
+		s.redis.Open(t)
+		s.counted(t, ids)
+		s.publishedOnce(t, ids)
+	})
 	t.Run("events of a database that was made anew are published on", func(t *testing.T) {
+		t.Parallel()
 		s := start(t)
 		s.counted(t, s.create(t, 1))
 		server.Recreate(t, s.database)
@@ -317,6 +324,7 @@ func TestDependenciesAway(t *testing.T) {
 	t.Run("it stops in time while all are away", func(t *testing.T) {
 		for name, away := range map[string]func(*gatetest.Gate){"refusing": (*gatetest.Gate).Refuse, "silent": (*gatetest.Gate).Silence} {
 			t.Run(name, func(t *testing.T) {
+				t.Parallel()
 				s := start(t)
 				s.counted(t, s.create(t, 1))
 				for _, g := range []*gatetest.Gate{s.redis, s.kafka.Gate, s.pg} {
