@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math/rand/v2"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -62,6 +64,7 @@ func TestScripts(t *testing.T) {
 			"replace":    replace,
 			"exits":      exits,
 			"gone":       gone,
+			"garbage":    garbage,
 		},
 	})
 }
@@ -314,5 +317,27 @@ func gone(ts *testscript.TestScript, neg bool, args []string) {
 		if state := strings.TrimSpace(ts.ReadFile("stdout")); !strings.HasPrefix(state, "Z") {
 			ts.Fatalf("pid %s still runs (state %s)", args[0], state)
 		}
+	}
+}
+
+// garbage sends bytes that are no protocol's, from several connections, and
+// hangs up.
+//
+//	garbage HOST:PORT
+func garbage(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: garbage HOST:PORT")
+	}
+	noise := make([]byte, 64<<10)
+	rand.NewChaCha8([32]byte{1}).Read(noise)
+	for _, bytes := range [][]byte{noise, {0}, []byte("GET / HTTP/9.9\r\n\r\n"), {0x7f, 0xff, 0xff, 0xff, 0, 1}, {}} {
+		conn, err := net.Dial("tcp", args[0])
+		ts.Check(err)
+		// The other side may close before it has read all; that is its right.
+		_, _ = conn.Write(bytes)
+		_ = conn.(*net.TCPConn).CloseWrite()
+		ts.Check(conn.SetReadDeadline(time.Now().Add(200 * time.Millisecond)))
+		_, _ = io.Copy(io.Discard, conn)
+		conn.Close()
 	}
 }

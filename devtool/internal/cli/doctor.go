@@ -171,7 +171,7 @@ func checkDisk(p *project.Project) finding {
 	if err := syscall.Statfs(dir, &fs); err != nil {
 		return finding{"disk", note, err.Error(), ""}
 	}
-	free := uint64(fs.Bavail) * uint64(fs.Bsize)
+	free := uint64(fs.Bavail) * uint64(fs.Bsize) //nolint:unconvert // the types differ between systems
 	detail := fmt.Sprintf("%.1f GB free at %s", float64(free)/1e9, dir)
 	if free < lowDisk {
 		return finding{"disk", bad, detail, "go clean -cache, or DEVTOOL_STATE_HOME=DIR on another disk"}

@@ -56,12 +56,14 @@ type hinted interface {
 // NextStep is the failure's hint.
 func (f *Failure) NextStep() string { return f.Hint }
 
-// HintOf finds the innermost-but-first hint in err's chain.
+// HintOf finds the first hint in err's chain.
 func HintOf(err error) string {
-	for e := err; e != nil; e = errors.Unwrap(e) {
-		if h, ok := e.(hinted); ok && h.NextStep() != "" {
-			return h.NextStep()
+	var h hinted
+	for errors.As(err, &h) {
+		if hint := h.NextStep(); hint != "" {
+			return hint
 		}
+		err = errors.Unwrap(h)
 	}
 	return ""
 }

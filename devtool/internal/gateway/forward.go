@@ -39,8 +39,10 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.land()
 		g.gate.depart()
 	}()
-	if r.ProtoMajor == 1 && r.ContentLength < 0 {
-		// A body with no end in sight: the answer must not wait for it.
+	if r.ProtoMajor == 1 && r.ContentLength != 0 {
+		// Otherwise the server would take what is left of the body when the answer
+		// begins, and close it: from under the transport, which would then break the
+		// connection that the answer comes over.
 		_ = http.NewResponseController(w).EnableFullDuplex()
 	}
 	g.proxy.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), flightKey{}, f)))

@@ -228,6 +228,31 @@ func protocol(t *testing.T, http2 bool) {
 		answer{status: resp.StatusCode, body: string(b), err: err}.is(t, 200, "1048576 <nil>")
 	})
 
+	t.Run("an answer that comes before the body's end arrives whole", func(t *testing.T) {
+		g, url := open(t, Config{})
+		large := strings.Repeat("y", 1<<20)
+		g.Swap(start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_ = http.NewResponseController(w).EnableFullDuplex()
+			w.WriteHeader(http.StatusUnauthorized)
+			_, _ = io.WriteString(w, large)
+		})).addr)
+		sent, body := io.Pipe()
+		defer body.Close()
+		req, err := http.NewRequestWithContext(within(t, patient), "POST", url, sent)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.ContentLength = 100 << 10
+		go func() { _, _ = io.WriteString(body, "the beginning of it") }()
+		resp, err := client(t, http2).Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		b, err := io.ReadAll(resp.Body)
+		t.Log(http2, len(b), err); answer{status: resp.StatusCode, body: string(b), err: err}.is(t, 401, large)
+	})
+
 	t.Run("early hints pass", func(t *testing.T) {
 		g, url := open(t, Config{})
 		g.Swap(start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

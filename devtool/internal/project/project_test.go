@@ -2,6 +2,7 @@ package project
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -81,17 +82,11 @@ func TestProblemsAreNamed(t *testing.T) {
 				t.Errorf("err = %v\nwant %q in it", err, tc.want)
 			}
 			var f *console.Failure
-			if !asFailure(err, &f) || f.Exit != console.ExitUsage || f.Hint == "" {
+			if !errors.As(err, &f) || f.Exit != console.ExitUsage || f.Hint == "" {
 				t.Errorf("no failure with code 2 and a hint: %#v", err)
 			}
 		})
 	}
-}
-
-func asFailure(err error, f **console.Failure) bool {
-	x, ok := err.(*console.Failure)
-	*f = x
-	return ok
 }
 
 func TestState(t *testing.T) {

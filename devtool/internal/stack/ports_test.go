@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"errors"
 	"net"
 	"os"
 	"testing"
@@ -94,7 +95,7 @@ func TestLock(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := acquire(dir); err != errLocked {
+	if _, err := acquire(dir); !errors.Is(err, errLocked) {
 		t.Errorf("a second acquire: %v", err)
 	}
 	if pid := Holder(dir); pid != os.Getpid() {

@@ -2,6 +2,7 @@ package stack
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -191,8 +192,8 @@ func (p *proc) ready(ctx context.Context, g *generation) error {
 			return console.Fail(console.ExitFailed, p.lastWordsHint(), "%s ended before it was ready (%v); its last words:\n%s",
 				p.spec.Name, exitText(g.process.Err()), p.lastWords())
 		case <-ctx.Done():
-			if parent := context.Cause(ctx); parent == context.Canceled {
-				return parent
+			if errors.Is(ctx.Err(), context.Canceled) {
+				return ctx.Err()
 			}
 			return console.Fail(console.ExitFailed, p.lastWordsHint(), "%s was not ready within %s: %s", p.spec.Name, readyTimeout, answer)
 		case <-tick.C:

@@ -29,11 +29,13 @@ func alive(c net.Conn) bool {
 		return false
 	}
 	silent := false
-	err = raw.Read(func(fd uintptr) bool {
+	// Control, and not Read: pgx reads in the background when a write was slow,
+	// and that Read may still be waiting on the idle connection. Read here would
+	// wait for it.
+	err = raw.Control(func(fd uintptr) {
 		var b [1]byte
 		_, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
 		silent = errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR)
-		return true
 	})
 	return err == nil && silent
 }
