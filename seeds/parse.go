@@ -76,7 +76,14 @@ type column struct {
 	make   generator
 }
 
-func (p *Profile) parse(content []byte) error {
+func (p *Profile) parse(content []byte) (err error) {
+	// The YAML library panics on some malformed input, such as a sequence in
+	// whose place there is a tag alone.
+	defer func() {
+		if r := recover(); r != nil {
+			err = &Error{File: p.path, Text: fmt.Sprintf("this is not YAML that can be read: %v", r)}
+		}
+	}()
 	var spec file
 	if err := yaml.UnmarshalWithOptions(content, &spec, yaml.Strict()); err != nil {
 		return p.syntax(err)

@@ -116,6 +116,7 @@ func TestBadProfiles(t *testing.T) {
 	table := func(text string) string { return "clock: 2026-01-15T09:00:00Z\ntables:\n" + text }
 	for _, c := range []struct{ name, text, says, hint string }{
 		{"text that is no YAML", "a: [", "p.yaml:1:", ""},
+		{"a tag in place of a list", "tables: !x\n", "p.yaml", ""},
 		{"a list in place of a mapping", "- a\n- b\n", "p.yaml:1:", ""},
 		{"no clock", "tables: []\n", "clock", "fixed time"},
 		{"a clock that is none", "clock: yesterday\n", "yesterday", "fixed time"},

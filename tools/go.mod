@@ -1,3 +1,6 @@
+// The generators, apart from what the service is built of:
+//
+//	go tool -modfile=tools/go.mod sqlc generate -f service/sqlc.yaml
 module example.com/goldenpath/tools
 
 go 1.26.7

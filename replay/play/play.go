@@ -7,7 +7,9 @@
 //   - a fresh traceparent header (W3C Trace Context), sampled; the recorded
 //     tracestate and baggage are dropped, as are ids of other tracing systems
 //     and the request id
-//   - baggage: devtool.replay.id=<exchange id>,devtool.replay.original_trace_id=<trace id>
+//   - baggage: devtool.replay.id=<exchange id> and, where the request was
+//     traced, devtool.replay.original_trace_id and original_span_id, with which
+//     the service links its new span to the recorded one
 //   - X-Replay-Of: <recorded trace id>, or the exchange id where there was none
 //   - a fresh Idempotency-Key, if the recorded request had one: otherwise the
 //     service would answer from memory

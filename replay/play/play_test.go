@@ -27,7 +27,7 @@ const recordedTrace = "4bf92f3577b34da6a3ce929d0e0e4736"
 // exchange is a recorded POST.
 func exchange() *replay.Exchange {
 	return &replay.Exchange{
-		ID: "4bf92f35-00f067aa", TraceID: recordedTrace,
+		ID: "4bf92f35-00f067aa", TraceID: recordedTrace, SpanID: "00f067aa0ba902b7",
 		Request: replay.Request{
 			Method: "POST", URL: "/api/v1/notes%2Fx?b=2&a=1", Host: "prod.example.com", Proto: "HTTP/1.1",
 			Header: http.Header{
@@ -103,7 +103,7 @@ func TestTheRequestIsSentAgain(t *testing.T) {
 		if parts == nil || parts[1] == recordedTrace || parts[1] != attempts[0].TraceID || attempts[0].TraceID == attempts[1].TraceID {
 			t.Errorf("%q, %+v", first.Header.Get("Traceparent"), attempts)
 		}
-		if b := first.Header.Get("Baggage"); b != "devtool.replay.id=4bf92f35-00f067aa,devtool.replay.original_trace_id="+recordedTrace {
+		if b := first.Header.Get("Baggage"); b != "devtool.replay.id=4bf92f35-00f067aa,devtool.replay.original_trace_id="+recordedTrace+",devtool.replay.original_span_id=00f067aa0ba902b7" {
 			t.Errorf("baggage %q", b)
 		}
 		if of := first.Header.Get("X-Replay-Of"); of != recordedTrace {

@@ -14,11 +14,7 @@ import (
 	"example.com/goldenpath/replay/redact"
 )
 
-// Names that a replay adds to a request.
 const (
-	HeaderReplayOf      = "X-Replay-Of"
-	BaggageReplayID     = "devtool.replay.id"
-	BaggageOriginalID   = "devtool.replay.original_trace_id"
 	headerIdempotency   = "Idempotency-Key"
 	headerTraceparent   = "Traceparent"
 	sampledTraceVersion = "00-%s-%s-01"
@@ -158,14 +154,17 @@ func (o Options) link(h http.Header, ex *replay.Exchange) (traceID string, err e
 	}
 	h.Set(headerTraceparent, fmt.Sprintf(sampledTraceVersion, traceID, spanID))
 	original := ex.ID
-	baggage := BaggageReplayID + "=" + url.PathEscape(ex.ID)
+	baggage := replay.BaggageID + "=" + url.PathEscape(ex.ID)
 	if _, ok := replay.ParseTraceID(ex.TraceID); ok {
 		original = ex.TraceID
-		baggage += "," + BaggageOriginalID + "=" + ex.TraceID
+		baggage += "," + replay.BaggageTrace + "=" + ex.TraceID
+		if len(ex.SpanID) == 2*8 {
+			baggage += "," + replay.BaggageSpan + "=" + ex.SpanID
+		}
 	}
 	h.Set("Baggage", baggage)
 	if original != "" {
-		h.Set(HeaderReplayOf, url.PathEscape(original))
+		h.Set(replay.HeaderOf, url.PathEscape(original))
 	}
 	return traceID, nil
 }

@@ -106,7 +106,7 @@ type Line struct {
 // LogQuery selects lines.
 type LogQuery struct {
 	Names  []string // none: all
-	Tail   int      // the last so many; 0: what is kept
+	Tail   int      // the last so many; 0: what is kept; -1: only what comes
 	Follow bool
 }
 

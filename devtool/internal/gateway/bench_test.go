@@ -73,10 +73,7 @@ func plainProxy(b *testing.B, addr string) string {
 	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: addr})
 	transport := &http.Transport{MaxIdleConnsPerHost: maxIdlePerBackend, DisableCompression: true}
 	proxy.Transport = transport
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_ = http.NewResponseController(w).EnableFullDuplex() // see ServeHTTP: without it large bodies fail now and then
-		proxy.ServeHTTP(w, r)
-	}))
+	server := httptest.NewServer(proxy)
 	b.Cleanup(func() {
 		server.Close()
 		transport.CloseIdleConnections()

@@ -25,7 +25,7 @@ func TestReplayBody(t *testing.T) {
 	}
 
 	t.Run("a second attempt reads it from the beginning", func(t *testing.T) {
-		b := &replayBody{src: iotest.OneByteReader(strings.NewReader("a body of some length"))}
+		b := newReplayBody(iotest.OneByteReader(strings.NewReader("a body of some length")), -1)
 		first := attempt(t, b)
 		if _, err := io.ReadFull(first, make([]byte, 6)); err != nil {
 			t.Fatal(err)
@@ -42,7 +42,7 @@ func TestReplayBody(t *testing.T) {
 
 	t.Run("what an attempt was waiting for when it was closed is not lost", func(t *testing.T) {
 		sent, client := io.Pipe()
-		b := &replayBody{src: sent}
+		b := newReplayBody(sent, -1)
 		first := attempt(t, b)
 		read := make(chan error, 1)
 		go func() {
@@ -62,9 +62,9 @@ func TestReplayBody(t *testing.T) {
 	})
 
 	t.Run("one that is larger than what is kept cannot be read again, nor one that was answered", func(t *testing.T) {
-		large := &replayBody{src: strings.NewReader(strings.Repeat("x", keepLimit+1))}
+		large := newReplayBody(strings.NewReader(strings.Repeat("x", keepLimit+1)), -1)
 		readAll(t, attempt(t, large), strings.Repeat("x", keepLimit+1))
-		answered := &replayBody{src: strings.NewReader("x")}
+		answered := newReplayBody(strings.NewReader("x"), -1)
 		answered.settled.Store(true)
 		readAll(t, attempt(t, answered), "x")
 		for _, b := range []*replayBody{large, answered} {
@@ -75,13 +75,13 @@ func TestReplayBody(t *testing.T) {
 	})
 
 	t.Run("one of just what is kept can", func(t *testing.T) {
-		b := &replayBody{src: strings.NewReader(strings.Repeat("x", keepLimit))}
+		b := newReplayBody(strings.NewReader(strings.Repeat("x", keepLimit)), -1)
 		readAll(t, attempt(t, b), strings.Repeat("x", keepLimit))
 		readAll(t, attempt(t, b), strings.Repeat("x", keepLimit))
 	})
 
 	t.Run("the client's error is kept", func(t *testing.T) {
-		b := &replayBody{src: iotest.TimeoutReader(iotest.OneByteReader(strings.NewReader("xy")))}
+		b := newReplayBody(iotest.TimeoutReader(iotest.OneByteReader(strings.NewReader("xy"))), -1)
 		if _, err := io.ReadAll(attempt(t, b)); !errors.Is(err, iotest.ErrTimeout) {
 			t.Fatalf("read: %v", err)
 		}

@@ -37,12 +37,13 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// Also when the proxy panics, which is how it cuts a client off.
 	defer func() {
 		f.land()
+		if f.body != nil {
+			close(f.body.done)
+		}
 		g.gate.depart()
 	}()
-	if r.ProtoMajor == 1 && r.ContentLength != 0 {
-		// Otherwise the server would take what is left of the body when the answer
-		// begins, and close it: from under the transport, which would then break the
-		// connection that the answer comes over.
+	if r.ProtoMajor == 1 && r.ContentLength < 0 {
+		// A body with no end in sight: the answer must not wait for it.
 		_ = http.NewResponseController(w).EnableFullDuplex()
 	}
 	g.proxy.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), flightKey{}, f)))
@@ -87,7 +88,7 @@ type forwarder Gateway
 func (t *forwarder) RoundTrip(req *http.Request) (*http.Response, error) {
 	g, f, ctx := (*Gateway)(t), flightOf(req), req.Context()
 	if req.Body != nil && req.Body != http.NoBody {
-		f.body = &replayBody{src: req.Body}
+		f.body = newReplayBody(req.Body, req.ContentLength)
 	}
 	var avoid *backend
 	for {

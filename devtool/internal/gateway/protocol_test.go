@@ -17,7 +17,7 @@ import (
 
 func TestProtocols(t *testing.T) {
 	for _, http2 := range []bool{false, true} {
-		name := map[bool]string{false: "HTTP/1.1", true: "HTTP/2"}[http2]
+		name := map[bool]string{false: "over HTTP 1.1", true: "over HTTP 2"}[http2]
 		t.Run(name, func(t *testing.T) { protocol(t, http2) })
 	}
 }
@@ -250,7 +250,7 @@ func protocol(t *testing.T, http2 bool) {
 		}
 		defer resp.Body.Close()
 		b, err := io.ReadAll(resp.Body)
-		t.Log(http2, len(b), err); answer{status: resp.StatusCode, body: string(b), err: err}.is(t, 401, large)
+		t.Log(len(b), err); answer{status: resp.StatusCode, body: string(b), err: err}.is(t, 401, large)
 	})
 
 	t.Run("early hints pass", func(t *testing.T) {

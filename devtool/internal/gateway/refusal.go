@@ -110,8 +110,10 @@ func (g *Gateway) answer(w http.ResponseWriter, r *http.Request, a refusal) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Trace-Id", meta.TraceID)
 	h.Set("X-Request-Id", meta.RequestID)
-	if a.code == CodeBadRequest && r.ProtoMajor == 1 {
-		h.Set("Connection", "close") // where the next request would begin is not known
+	if r.ProtoMajor == 1 && r.ContentLength < 0 {
+		// Where the body ends, and with it where the next request begins, is not
+		// known.
+		h.Set("Connection", "close")
 	}
 	if a.status == http.StatusServiceUnavailable {
 		h.Set("Retry-After", "1")

@@ -138,7 +138,7 @@ func (l *Logs) selected(q control.LogQuery) []control.Line {
 func (l *Logs) selectLocked(q control.LogQuery) []control.Line {
 	var lines []control.Line
 	for _, line := range slices.Backward(l.ring) {
-		if q.Tail > 0 && len(lines) == q.Tail {
+		if q.Tail < 0 || q.Tail > 0 && len(lines) == q.Tail {
 			break
 		}
 		if wanted(q, line) {

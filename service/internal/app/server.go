@@ -80,7 +80,7 @@ func begin(ctx context.Context, role Role, c config.Config, log *zap.Logger, spa
 		metrics: observability.NewMetrics(),
 		tracing: observability.NewTracing(observability.TraceConfig{
 			Endpoint: c.OTLPEndpoint, Service: serviceName(role), Version: version(), Environment: c.Environment,
-		}, log, spans...),
+		}, log, append(spans, origin{})...),
 	}
 	defer b.closeIf(&err)
 	// First in, last out: everything else may still end spans.

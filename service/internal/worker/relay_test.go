@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,12 +19,15 @@ import (
 // fakeOutbox is an outbox in memory whose database fails on demand, after the
 // events were delivered and before they are taken out.
 type fakeOutbox struct {
+	mu     sync.Mutex
 	events []note.Message
 	fails  error
 	drains int
 }
 
 func (o *fakeOutbox) Drain(ctx context.Context, limit int, deliver func(context.Context, []note.Message) ([]string, error)) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	o.drains++
 	if len(o.events) == 0 {
 		return 0, o.fails
@@ -34,6 +38,13 @@ func (o *fakeOutbox) Drain(ctx context.Context, limit int, deliver func(context.
 	}
 	o.events = slices.DeleteFunc(o.events, func(m note.Message) bool { return slices.Contains(delivered, m.Event.ID) })
 	return len(delivered), err
+}
+
+// becomes changes the outbox, and what it delivers to, between two drains.
+func (o *fakeOutbox) becomes(change func()) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	change()
 }
 
 // fakePublisher publishes up to room events, and fails the others.
@@ -94,8 +105,11 @@ func relaying(t *testing.T, outbox *fakeOutbox, publisher *fakePublisher, during
 	return lines
 }
 
-// after lets the bubble's time pass.
-func after(d time.Duration) { <-time.After(d) }
+// after lets the bubble's time pass, and the relay come to rest.
+func after(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
+}
 
 func TestRelay(t *testing.T) {
 	t.Run("full batches follow each other without a wait", func(t *testing.T) {
@@ -117,8 +131,10 @@ func TestRelay(t *testing.T) {
 		relaying(t, outbox, publisher, func() {
 			after(time.Minute)
 			// An older event appears in front: its transaction took long.
-			outbox.events = append([]note.Message{{Event: note.Event{ID: "late"}}}, outbox.events...)
-			outbox.fails = nil
+			outbox.becomes(func() {
+				outbox.events = append([]note.Message{{Event: note.Event{ID: "late"}}}, outbox.events...)
+				outbox.fails = nil
+			})
 			after(10 * time.Second)
 		})
 		if want := []string{"0", "1", "2", "late"}; !slices.Equal(publisher.published, want) {
@@ -132,7 +148,7 @@ func TestRelay(t *testing.T) {
 		outbox, publisher := &fakeOutbox{events: events(5)}, &fakePublisher{room: 2}
 		relaying(t, outbox, publisher, func() {
 			after(time.Second)
-			publisher.room = -1
+			outbox.becomes(func() { publisher.room = -1 })
 			after(10 * time.Second)
 		})
 		if want := []string{"0", "1", "2", "3", "4"}; !slices.Equal(publisher.published, want) {
@@ -143,7 +159,7 @@ func TestRelay(t *testing.T) {
 		outbox, publisher := &fakeOutbox{events: events(1)}, &fakePublisher{}
 		lines := relaying(t, outbox, publisher, func() {
 			after(time.Minute)
-			publisher.room = -1
+			outbox.becomes(func() { publisher.room = -1 })
 			after(10 * time.Second)
 		})
 		if tries := outbox.drains; tries > 35+int(10*time.Second/DefaultPoll) {

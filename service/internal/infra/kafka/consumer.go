@@ -82,8 +82,8 @@ func (c *Consumer) Run(ctx context.Context) error {
 	life, kill := context.WithCancel(context.WithoutCancel(ctx))
 	defer kill()
 	owned := newPartitions()
-	client, err := kgo.NewClient(append(c.opts, kgo.WithContext(life),
-		kgo.OnPartitionsAssigned(owned.assigned), kgo.OnPartitionsRevoked(owned.revoked), kgo.OnPartitionsLost(owned.revoked))...)
+	client, err := kgo.NewClient(slices.Concat(c.opts, []kgo.Opt{kgo.WithContext(life),
+		kgo.OnPartitionsAssigned(owned.assigned), kgo.OnPartitionsRevoked(owned.revoked), kgo.OnPartitionsLost(owned.revoked)})...)
 	if err != nil {
 		return fmt.Errorf("consuming %s: %w", c.config.Topic, err)
 	}

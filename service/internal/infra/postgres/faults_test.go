@@ -82,6 +82,35 @@ func TestPooledConnections(t *testing.T) {
 			}
 		}
 	})
+	t.Run("that die as soon as they are made are database_unavailable", func(t *testing.T) {
+		db, gate, _ := behind(t, postgres.Config{MaxConns: pool})
+		stop := make(chan struct{})
+		var cutting sync.WaitGroup
+		cutting.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					gate.Cut()
+				}
+			}
+		})
+		for range 20 {
+			within(t, patience, func() {
+				if err := db.Ping(t.Context()); err != nil {
+					wantCode(t, err, problem.DatabaseUnavailable)
+				}
+			})
+		}
+		close(stop)
+		cutting.Wait()
+	})
+	t.Run("of a pool that is closed are database_unavailable", func(t *testing.T) {
+		db := open(t, postgres.Config{})
+		db.Close()
+		wantCode(t, db.Ping(t.Context()), problem.DatabaseUnavailable)
+	})
 	t.Run("that the server ended are never seen by a caller", func(t *testing.T) {
 		db, _, name := behind(t, postgres.Config{MaxConns: pool})
 		for n := range 3 {

@@ -94,7 +94,7 @@ type lockedOutbox struct {
 func (q *OutboxQueue) lock(ctx context.Context) (*lockedOutbox, error) {
 	limited, cancel := context.WithTimeout(ctx, q.db.timeout)
 	defer cancel()
-	c, err := q.db.pool.Acquire(limited)
+	c, err := q.db.acquire(limited)
 	if err != nil {
 		return nil, problemOf(ctx, "locking the outbox", err)
 	}

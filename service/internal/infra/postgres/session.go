@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -52,12 +53,25 @@ func (db *DB) step(ctx context.Context, doing string, again bool, f func(context
 	return problemOf(ctx, doing, err)
 }
 
+// errNoConnection marks what the pool says in words of its own: that it is
+// closed, or that each connection it made was dead at once.
+var errNoConnection = errors.New("no connection")
+
+// acquire takes a living connection from the pool. The caller releases it.
+func (db *DB) acquire(ctx context.Context) (*pgxpool.Conn, error) {
+	c, err := db.pool.Acquire(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errNoConnection, err)
+	}
+	return c, nil
+}
+
 // onConn runs f on a connection, and while again is set on another one for as
 // long as it is handed connections that turn out to be dead. Each of them leaves
 // the pool, so the last attempt has a fresh one.
 func (db *DB) onConn(ctx context.Context, again bool, f func(*pgxpool.Conn) error) error {
 	for attempt := 1; ; attempt++ {
-		c, err := db.pool.Acquire(ctx)
+		c, err := db.acquire(ctx)
 		if err != nil {
 			return err
 		}
@@ -77,7 +91,7 @@ func (db *DB) begin(ctx context.Context) (*pgxpool.Conn, pgx.Tx, error) {
 	limited, cancel := context.WithTimeout(ctx, db.timeout)
 	defer cancel()
 	for attempt := 1; ; attempt++ {
-		c, err := db.pool.Acquire(limited)
+		c, err := db.acquire(limited)
 		if err != nil {
 			return nil, nil, problemOf(ctx, "beginning a transaction", err)
 		}

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // initdbTimeout is far above what initdb takes on a slow laptop.
@@ -78,11 +80,11 @@ func (c *Cluster) initdb(ctx context.Context, data, password string) error {
 		if err == nil {
 			return nil
 		}
-		if strings.Contains(out, "No space left on device") {
+		if ctx.Err() == nil && (strings.Contains(out, "No space left on device") || c.lacksRoom()) {
 			return fmt.Errorf("make a new database in %s: %w", c.Home, ErrDiskFull)
 		}
 		said = lastLines(out, 3)
-		if !strings.Contains(out, "locale") || ctx.Err() != nil {
+		if !strings.Contains(out, "invalid locale") || ctx.Err() != nil {
 			return fmt.Errorf("make a new database: %w: %s", err, said)
 		}
 		if err := os.RemoveAll(data); err != nil {
@@ -90,6 +92,21 @@ func (c *Cluster) initdb(ctx context.Context, data, password string) error {
 		}
 	}
 	return fmt.Errorf("make a new database: initdb accepts neither locale C.UTF-8 nor C: %s", said)
+}
+
+// smallestRoom is what a new data directory takes, of which 16 MB are its log.
+// Short of it initdb has usually removed what it wrote, so this much was there
+// at most.
+const smallestRoom = 50 << 20
+
+// lacksRoom says whether the disk is why initdb failed: the server that it
+// starts may be aborted without a word.
+func (c *Cluster) lacksRoom() bool {
+	var stat unix.Statfs_t
+	if err := unix.Statfs(c.Home, &stat); err != nil {
+		return false
+	}
+	return uint64(stat.Bavail)*uint64(stat.Bsize) < smallestRoom
 }
 
 // output collects the words of a program that says little.
