@@ -8,7 +8,7 @@ import (
 // header redacts the values of a header in place.
 func (p *Policy) header(h http.Header, path string, f *findings) {
 	for name, values := range h {
-		secret := p.names.secret(name, inHeader)
+		secret := p.secretHeader(name)
 		for i, v := range values {
 			redacted, hit := p.headerValue(name, v, secret)
 			if hit {
@@ -17,6 +17,19 @@ func (p *Policy) header(h http.Header, path string, f *findings) {
 			}
 		}
 	}
+}
+
+func (p *Policy) secretHeader(name string) bool {
+	var room [memoName]byte
+	short := append(room[:0], name...)
+	if p.harmlessHeaders.has(short) {
+		return false
+	}
+	secret := p.names.secret(name, inHeader)
+	if !secret {
+		p.harmlessHeaders.add(short)
+	}
+	return secret
 }
 
 func (p *Policy) headerValue(name, value string, secret bool) (string, bool) {

@@ -69,9 +69,6 @@ type scanner struct {
 	stack  []frame
 	out    []byte
 	kept   int // src[:kept] is in out
-
-	// Names that were harmless a moment ago: objects of an array repeat theirs.
-	harmless [16]struct{ from, to int }
 }
 
 // run returns false where src is no JSON.
@@ -157,8 +154,7 @@ func (s *scanner) key() bool {
 	raw := s.src[from:to]
 	s.at = to + 1
 	s.want = wantColon
-	known := &s.harmless[(len(raw)+int(s.src[from]))%len(s.harmless)]
-	if known.to > 0 && bytes.Equal(s.src[known.from:known.to], raw) {
+	if s.policy.harmlessKeys.has(raw) {
 		return true
 	}
 	if bytes.IndexByte(raw, '\\') < 0 {
@@ -175,7 +171,7 @@ func (s *scanner) key() bool {
 		s.out = append(append(s.out, s.src[s.kept:from]...), out...)
 		s.kept = to
 	} else if !s.secret {
-		known.from, known.to = from, to
+		s.policy.harmlessKeys.add(raw)
 	}
 	return true
 }
@@ -233,6 +229,7 @@ func (s *scanner) text(secret bool) bool {
 	s.at = to + 1
 	switch {
 	case len(raw) == 0:
+	case len(raw) < shortestHit && !secret:
 	case secret:
 		s.replace(start, to+1, raw)
 	case bytes.IndexByte(raw, '\\') < 0:

@@ -49,6 +49,8 @@ type Policy struct {
 	keep       []string
 	key        []byte
 	maxDecoded int
+
+	harmlessKeys, harmlessHeaders memo
 }
 
 // New makes a policy.

@@ -5,6 +5,10 @@ import (
 	"strconv"
 )
 
+// shortestHit is the length of the shortest text that is redacted without its
+// name: pin=1.
+const shortestHit = 5
+
 // text redacts a text of no known structure: the values of secret names in
 // name=value, name: value, "name": value and <name>value</name>, and whatever
 // looks like a secret. It returns the same bytes where there is none.

@@ -21,21 +21,13 @@ var (
 // through one attempt at a time and passes on what comes at once; its beginning
 // is kept until the backend has answered.
 type replayBody struct {
-	settled atomic.Bool   // the backend has answered: there is no other attempt
-	done    chan struct{} // closed when the request is done with
+	settled atomic.Bool // the backend has answered: there is no other attempt
 
 	mu   sync.Mutex // held while src is read
 	src  io.Reader
-	left int64 // bytes to come; negative: not known
 	kept []byte
 	over bool // more was read than kept
 	err  error
-}
-
-// newReplayBody is the body of a request that announced length bytes, or a
-// negative number for any.
-func newReplayBody(src io.Reader, length int64) *replayBody {
-	return &replayBody{done: make(chan struct{}), src: src, left: length}
 }
 
 // open returns a reader of the whole body. It fails with errBodyGone when the
@@ -75,19 +67,7 @@ type attempt struct {
 }
 
 // Read gives what was kept, then what the client sends.
-//
-// Once the backend has answered, the server takes the rest of the body for
-// itself. The transport must not hear of it: it would break the connection that
-// the answer comes over. So from then on a failing Read waits for the end.
 func (a *attempt) Read(p []byte) (int, error) {
-	n, err := a.read(p)
-	if err != nil && err != io.EOF && a.body.settled.Load() {
-		<-a.body.done
-	}
-	return n, err
-}
-
-func (a *attempt) read(p []byte) (int, error) {
 	b := a.body
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -105,13 +85,6 @@ func (a *attempt) read(p []byte) (int, error) {
 		return 0, b.err
 	}
 	n, err := b.src.Read(p)
-	if b.left >= 0 {
-		// The transport asks once more when it has it all. By then the server may
-		// have closed the body.
-		if b.left -= int64(n); b.left == 0 && err == nil {
-			err = io.EOF
-		}
-	}
 	switch {
 	case b.settled.Load() || b.over:
 		b.kept, b.over, a.at = nil, true, 0

@@ -25,7 +25,7 @@ func TestReplayBody(t *testing.T) {
 	}
 
 	t.Run("a second attempt reads it from the beginning", func(t *testing.T) {
-		b := newReplayBody(iotest.OneByteReader(strings.NewReader("a body of some length")), -1)
+		b := &replayBody{src: iotest.OneByteReader(strings.NewReader("a body of some length"))}
 		first := attempt(t, b)
 		if _, err := io.ReadFull(first, make([]byte, 6)); err != nil {
 			t.Fatal(err)
@@ -42,7 +42,7 @@ func TestReplayBody(t *testing.T) {
 
 	t.Run("what an attempt was waiting for when it was closed is not lost", func(t *testing.T) {
 		sent, client := io.Pipe()
-		b := newReplayBody(sent, -1)
+		b := &replayBody{src: sent}
 		first := attempt(t, b)
 		read := make(chan error, 1)
 		go func() {
@@ -62,9 +62,9 @@ func TestReplayBody(t *testing.T) {
 	})
 
 	t.Run("one that is larger than what is kept cannot be read again, nor one that was answered", func(t *testing.T) {
-		large := newReplayBody(strings.NewReader(strings.Repeat("x", keepLimit+1)), -1)
+		large := &replayBody{src: strings.NewReader(strings.Repeat("x", keepLimit+1))}
 		readAll(t, attempt(t, large), strings.Repeat("x", keepLimit+1))
-		answered := newReplayBody(strings.NewReader("x"), -1)
+		answered := &replayBody{src: strings.NewReader("x")}
 		answered.settled.Store(true)
 		readAll(t, attempt(t, answered), "x")
 		for _, b := range []*replayBody{large, answered} {
@@ -75,13 +75,13 @@ func TestReplayBody(t *testing.T) {
 	})
 
 	t.Run("one of just what is kept can", func(t *testing.T) {
-		b := newReplayBody(strings.NewReader(strings.Repeat("x", keepLimit)), -1)
+		b := &replayBody{src: strings.NewReader(strings.Repeat("x", keepLimit))}
 		readAll(t, attempt(t, b), strings.Repeat("x", keepLimit))
 		readAll(t, attempt(t, b), strings.Repeat("x", keepLimit))
 	})
 
 	t.Run("the client's error is kept", func(t *testing.T) {
-		b := newReplayBody(iotest.TimeoutReader(iotest.OneByteReader(strings.NewReader("xy"))), -1)
+		b := &replayBody{src: iotest.TimeoutReader(iotest.OneByteReader(strings.NewReader("xy")))}
 		if _, err := io.ReadAll(attempt(t, b)); !errors.Is(err, iotest.ErrTimeout) {
 			t.Fatalf("read: %v", err)
 		}

@@ -37,16 +37,23 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// Also when the proxy panics, which is how it cuts a client off.
 	defer func() {
 		f.land()
-		if f.body != nil {
-			close(f.body.done)
-		}
 		g.gate.depart()
 	}()
-	if r.ProtoMajor == 1 && r.ContentLength < 0 {
-		// A body with no end in sight: the answer must not wait for it.
+	duplex := r.ProtoMajor == 1 && r.ContentLength != 0
+	if duplex {
+		// Otherwise the server takes what is left of the body for itself when the
+		// answer begins: from under the transport, which then breaks the connection
+		// that the answer comes over. And a stream could not answer before its end.
 		_ = http.NewResponseController(w).EnableFullDuplex()
 	}
 	g.proxy.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), flightKey{}, f)))
+	if duplex && w.Header().Get("Content-Length") != "" && r.Header.Get("Expect") == "" {
+		// The client has its answer. What is left of the body is read here: when the
+		// server does that later, it drops the connection (it panics with "invalid
+		// concurrent Body.Read call", as of Go 1.26).
+		_ = http.NewResponseController(w).Flush()
+		_ = r.Body.Close()
+	}
 }
 
 // land takes the request off its backend.
@@ -88,7 +95,7 @@ type forwarder Gateway
 func (t *forwarder) RoundTrip(req *http.Request) (*http.Response, error) {
 	g, f, ctx := (*Gateway)(t), flightOf(req), req.Context()
 	if req.Body != nil && req.Body != http.NoBody {
-		f.body = newReplayBody(req.Body, req.ContentLength)
+		f.body = &replayBody{src: req.Body}
 	}
 	var avoid *backend
 	for {

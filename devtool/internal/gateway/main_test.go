@@ -160,7 +160,7 @@ func eventually(t testing.TB, g *Gateway, what string, wanted func(Stats) bool) 
 func (a answer) is(t testing.TB, status int, body string) {
 	t.Helper()
 	if a.err != nil || a.status != status || a.body != body {
-		t.Fatalf("got %d %q (%v), want %d %q", a.status, a.body, a.err, status, body)
+		t.Fatalf("got %d %.80q (%d bytes, %v), want %d %.80q (%d bytes)", a.status, a.body, len(a.body), a.err, status, body, len(body))
 	}
 }
 

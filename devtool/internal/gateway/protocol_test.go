@@ -233,24 +233,42 @@ func protocol(t *testing.T, http2 bool) {
 		large := strings.Repeat("y", 1<<20)
 		g.Swap(start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			_ = http.NewResponseController(w).EnableFullDuplex()
-			w.WriteHeader(http.StatusUnauthorized)
+			w.Header().Set("Content-Length", fmt.Sprint(len(large)))
 			_, _ = io.WriteString(w, large)
+			_, _ = io.Copy(io.Discard, r.Body)
 		})).addr)
-		sent, body := io.Pipe()
-		defer body.Close()
-		req, err := http.NewRequestWithContext(within(t, patient), "POST", url, sent)
-		if err != nil {
-			t.Fatal(err)
+		c := client(t, http2)
+		for range 3 { // the second and third over the same connections
+			sent, body := io.Pipe()
+			req, err := http.NewRequestWithContext(within(t, patient), "POST", url, sent)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.ContentLength = 100 << 10
+			answered, written := make(chan struct{}), make(chan struct{})
+			go func() { // fails when the transport has no use for the rest
+				defer close(written)
+				_, _ = io.WriteString(body, "the beginning")
+				<-answered
+				_, _ = io.WriteString(body, strings.Repeat("x", 100<<10-len("the beginning")))
+				body.Close()
+			}()
+			resp, err := c.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b := make([]byte, len(large))
+			if _, err := io.ReadFull(resp.Body, b); err != nil || string(b) != large {
+				t.Fatalf("read: %v", err)
+			}
+			close(answered)
+			resp.Body.Close()
+			receive(t, "end of the body", written)
 		}
-		req.ContentLength = 100 << 10
-		go func() { _, _ = io.WriteString(body, "the beginning of it") }()
-		resp, err := client(t, http2).Do(req)
-		if err != nil {
-			t.Fatal(err)
+		eventually(t, g, "nothing is in flight", func(s Stats) bool { return s.InFlight == 0 })
+		if s := g.Stats(); s.Dropped != 0 {
+			t.Fatalf("counts: %+v", s)
 		}
-		defer resp.Body.Close()
-		b, err := io.ReadAll(resp.Body)
-		t.Log(len(b), err); answer{status: resp.StatusCode, body: string(b), err: err}.is(t, 401, large)
 	})
 
 	t.Run("early hints pass", func(t *testing.T) {

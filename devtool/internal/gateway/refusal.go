@@ -110,9 +110,9 @@ func (g *Gateway) answer(w http.ResponseWriter, r *http.Request, a refusal) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Trace-Id", meta.TraceID)
 	h.Set("X-Request-Id", meta.RequestID)
-	if r.ProtoMajor == 1 && r.ContentLength < 0 {
-		// Where the body ends, and with it where the next request begins, is not
-		// known.
+	if r.ProtoMajor == 1 && r.ContentLength != 0 {
+		// The body was not read to its end, and where the next request begins may
+		// not be known.
 		h.Set("Connection", "close")
 	}
 	if a.status == http.StatusServiceUnavailable {

@@ -232,6 +232,21 @@ func TestRedisAway(t *testing.T) {
 		})
 		wantMiss(t, c, notetest.ID(1))
 	})
+	t.Run("more changes than can be remembered make every entry suspect", func(t *testing.T) {
+		gate := gatetest.New(t, redistest.Start(t))
+		c := open(t, gate.Addr(), limit, noop.NewTracerProvider(), zap.NewNop()).Cache()
+		c.Put(ctx, notetest.Note(1))
+		gate.Refuse()
+		for n := range 10_002 {
+			c.Forget(ctx, notetest.ID(n+100))
+		}
+		gate.Open(t)
+		eventually(t, "redis to hear of the change", func() bool {
+			wantMiss(t, c, notetest.ID(1))
+			return raw(t, gate.Addr()).Get(ctx, "note:v1:"+string(notetest.ID(1))).Val() == "-"
+		})
+		wantMiss(t, c, notetest.ID(1))
+	})
 	t.Run("a caller that leaves does not count against redis", func(t *testing.T) {
 		client := plain(t, redistest.Start(t))
 		c := client.Cache()
