@@ -73,7 +73,10 @@ func plainProxy(b *testing.B, addr string) string {
 	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: addr})
 	transport := &http.Transport{MaxIdleConnsPerHost: maxIdlePerBackend, DisableCompression: true}
 	proxy.Transport = transport
-	server := httptest.NewServer(proxy)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_ = http.NewResponseController(w).EnableFullDuplex() // or large bodies fail now and then: see Gateway.ServeHTTP
+		proxy.ServeHTTP(w, r)
+	}))
 	b.Cleanup(func() {
 		server.Close()
 		transport.CloseIdleConnections()

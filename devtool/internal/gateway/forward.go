@@ -47,6 +47,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_ = http.NewResponseController(w).EnableFullDuplex()
 	}
 	g.proxy.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), flightKey{}, f)))
+	f.land() // the backend is done with it, whatever the client still sends
 	if duplex && w.Header().Get("Content-Length") != "" && r.Header.Get("Expect") == "" {
 		// The client has its answer. What is left of the body is read here: when the
 		// server does that later, it drops the connection (it panics with "invalid

@@ -235,6 +235,7 @@ func protocol(t *testing.T, http2 bool) {
 			_ = http.NewResponseController(w).EnableFullDuplex()
 			w.Header().Set("Content-Length", fmt.Sprint(len(large)))
 			_, _ = io.WriteString(w, large)
+			_ = http.NewResponseController(w).Flush()
 			_, _ = io.Copy(io.Discard, r.Body)
 		})).addr)
 		c := client(t, http2)

@@ -140,8 +140,7 @@ func Load(root string) (*Project, error) {
 		return nil, fmt.Errorf("read %s: %w", File, err)
 	}
 	p := &Project{Root: root}
-	dec := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict())
-	if err := dec.Decode(p); err != nil {
+	if err := p.decode(data); err != nil {
 		return nil, console.Fail(console.ExitUsage, "docs/devtool-yaml.md lists every field",
 			"%s is not understood:\n%s", File, strings.TrimSpace(yaml.FormatError(err, false, true)))
 	}
@@ -151,6 +150,17 @@ func Load(root string) (*Project, error) {
 			"%s is not valid:\n  %s", File, strings.Join(bad, "\n  "))
 	}
 	return p, nil
+}
+
+func (p *Project) decode(data []byte) (err error) {
+	// The YAML library panics on some malformed input, such as a tag alone in the
+	// place of a list.
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("this is not YAML that can be read: %v", r)
+		}
+	}()
+	return yaml.NewDecoder(bytes.NewReader(data), yaml.Strict()).Decode(p)
 }
 
 // fill puts defaults where nothing was said.

@@ -75,6 +75,8 @@ func TestProblemsAreNamed(t *testing.T) {
 		"migrations without a database":         {minimal + "migrations: db\n", "there is no dependency of kind postgres"},
 		"no package":                            {strings.Replace(minimal, "    package: ./cmd/server\n", "", 1), "processes[0].package: must name what to build"},
 		"no YAML":                               {"version: [", "is not understood"},
+		"a tag in the place of a list":          {minimal + "dependencies: !x\n", "is not understood"},
+		"an empty file":                         {"", "is not understood"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := Load(write(t, tc.text))
@@ -164,4 +166,20 @@ func TestDescribed(t *testing.T) {
 		}
 	}
 	compare("", reflect.TypeFor[Project](), root)
+}
+
+func FuzzLoad(f *testing.F) {
+	f.Add(minimal)
+	f.Add("dependencies: !x")
+	f.Add("version: [")
+	f.Fuzz(func(t *testing.T, text string) {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, File), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		p, err := Load(dir)
+		if (p == nil) == (err == nil) {
+			t.Errorf("project %v, error %v", p, err)
+		}
+	})
 }

@@ -75,8 +75,10 @@ func (o *owner) own(path string) error {
 	return nil
 }
 
-func (o *owner) runs(cmd *exec.Cmd) {
-	if o != nil {
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(o.uid), Gid: uint32(o.gid)}}
+// attributes make a process run as the owner.
+func (o *owner) attributes() *syscall.SysProcAttr {
+	if o == nil {
+		return nil
 	}
+	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(o.uid), Gid: uint32(o.gid)}}
 }

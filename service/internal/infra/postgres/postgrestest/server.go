@@ -3,11 +3,9 @@
 package postgrestest
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -20,6 +18,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"example.com/goldenpath/service/internal/infra/childtest"
 )
 
 const (
@@ -37,15 +37,7 @@ type Server struct {
 	dir      string
 	port     int
 	made     atomic.Int64 // databases, for their names
-	child    *child
-}
-
-// child is one life of the server: a shell that holds it, so that the server
-// ends when this process does, however that ends.
-type child struct {
-	cmd   *exec.Cmd
-	stdin io.Closer
-	ended chan struct{}
+	child    *childtest.Child // nil while it does not run
 }
 
 // Start makes a server and its template database. It fails when this machine has
@@ -81,7 +73,7 @@ func start() (_ *Server, err error) {
 	}
 	init := exec.Command(initdb, "-D", s.data(), "-U", superuser, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
 	init.Dir = s.dir
-	s.owner.runs(init)
+	init.SysProcAttr = s.owner.attributes()
 	if out, err := init.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("running %s: %w\n%s", initdb, err, out)
 	}
@@ -101,7 +93,7 @@ func (s *Server) Restart() error {
 		if err == nil || time.Now().After(deadline) {
 			return err
 		}
-		pause()
+		<-time.After(10 * time.Millisecond)
 	}
 }
 
@@ -118,63 +110,24 @@ func (s *Server) first() (err error) {
 	return err
 }
 
-func pause() { <-time.After(10 * time.Millisecond) }
-
 func (s *Server) launch() error {
-	log, err := os.Create(filepath.Join(s.dir, "log"))
-	if err != nil {
-		return err
-	}
-	defer log.Close()
-	// The shell waits for its standard input to end, which it does with this
-	// process, and then takes the server down at once.
-	cmd := exec.Command("/bin/sh", "-c", `"$@" & server=$!; read -r _; kill -QUIT $server; wait $server`, "sh",
+	child, err := childtest.Start(s.dir, s.owner.attributes(), "QUIT",
 		s.postgres, "-D", s.data(), "-p", strconv.Itoa(s.port), "-h", "127.0.0.1", "-c", "unix_socket_directories=",
 		"-c", "fsync=off", "-c", "full_page_writes=off",
 		"-c", "wal_level=minimal", "-c", "max_wal_senders=0", "-c", "shared_buffers=32MB", "-c", "max_connections=100")
-	cmd.Dir, cmd.Stdout, cmd.Stderr = s.dir, log, log
-	s.owner.runs(cmd)
-	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		return err
 	}
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	c := &child{cmd: cmd, stdin: stdin, ended: make(chan struct{})}
-	go func() {
-		defer close(c.ended)
-		_ = cmd.Wait() // how it ended is in the log
-	}()
-	s.child = c
-	if err := s.answers(); err != nil {
-		out, _ := os.ReadFile(log.Name())
-		return errors.Join(fmt.Errorf("%w\n%s", err, bytes.TrimSpace(out)), s.quit())
-	}
-	return nil
-}
-
-// answers waits until a query is answered.
-func (s *Server) answers() error {
-	deadline := time.Now().Add(patience)
-	for {
+	err = child.Answers(func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		err := s.exec(ctx, superuser, "SELECT 1")
-		cancel()
-		if err == nil {
-			return nil
-		}
-		if _, gone := os.Stat(filepath.Join(s.data(), "postmaster.pid")); time.Now().After(deadline) || gone != nil && s.failed() {
-			return fmt.Errorf("waiting for the server to answer: %w", err)
-		}
-		pause()
+		defer cancel()
+		return s.exec(ctx, superuser, "SELECT 1")
+	})
+	if err != nil {
+		return errors.Join(err, child.Stop())
 	}
-}
-
-// failed says that the log has the server's last words.
-func (s *Server) failed() bool {
-	log, _ := os.ReadFile(filepath.Join(s.dir, "log"))
-	return bytes.Contains(log, []byte("FATAL:"))
+	s.child = child
+	return nil
 }
 
 // Kill ends the server as a crash would: SIGKILL, for the server and for every
@@ -203,15 +156,9 @@ func (s *Server) quit() error {
 	if s.child == nil {
 		return nil
 	}
-	c := s.child
+	err := s.child.Stop()
 	s.child = nil
-	c.stdin.Close()
-	select {
-	case <-c.ended:
-		return nil
-	case <-time.After(patience):
-		return fmt.Errorf("stopping postgresql (shell %d): it still ran after %s", c.cmd.Process.Pid, patience)
-	}
+	return err
 }
 
 // Addr is the server's host:port.

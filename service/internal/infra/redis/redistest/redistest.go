@@ -3,7 +3,6 @@
 package redistest
 
 import (
-	"bytes"
 	"net"
 	"os/exec"
 	"strconv"
@@ -13,9 +12,9 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
-)
 
-const patience = 20 * time.Second
+	"example.com/goldenpath/service/internal/infra/childtest"
+)
 
 // Start returns the host:port of an empty Redis that ends with the test.
 func Start(t testing.TB) string {
@@ -74,33 +73,22 @@ func startReal(t testing.TB, binary string) (addr string, ok bool) {
 	port := l.Addr().(*net.TCPAddr).Port
 	l.Close()
 
-	var log bytes.Buffer
-	// The server reads its configuration from a pipe, and a shell ends it when
-	// this process does, however that ends.
-	cmd := exec.Command("/bin/sh", "-c", `"$@" & server=$!; read -r _; kill $server; wait $server`, "sh",
+	child, err := childtest.Start(t.TempDir(), nil, "TERM",
 		binary, "--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no")
-	cmd.Dir, cmd.Stdout, cmd.Stderr = t.TempDir(), &log, &log
-	stdin, err := cmd.StdinPipe()
 	if err != nil {
-		t.Fatalf("starting %s: %v", binary, err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatalf("starting %s: %v", binary, err)
-	}
-	stop := func() {
-		stdin.Close()
-		_ = cmd.Wait() // it was told to end
+		t.Fatal(err)
 	}
 	client := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1, DialerRetries: 1, DialTimeout: time.Second})
 	defer client.Close()
-	deadline := time.Now().Add(patience)
-	for client.Ping(t.Context()).Err() != nil {
-		if time.Now().After(deadline) {
-			stop()
-			t.Logf("%s on port %d: %s", binary, port, log.Bytes())
-			return "", false
+	stop := func() {
+		if err := child.Stop(); err != nil {
+			t.Error(err)
 		}
-		<-time.After(5 * time.Millisecond)
+	}
+	if err := child.Answers(func() error { return client.Ping(t.Context()).Err() }); err != nil {
+		t.Log(err)
+		stop()
+		return "", false
 	}
 	t.Cleanup(stop)
 	return addr, true
