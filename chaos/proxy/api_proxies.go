@@ -88,7 +88,7 @@ func (a api) create(in proxyInput) (*Proxy, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := net.Listen("tcp", listen)
+	l, err := net.Listen("tcp", listen) //nolint:noctx // it opens at once and stays open
 	if err != nil {
 		return nil, fmt.Errorf("create proxy %s: %w", in.Name, err)
 	}

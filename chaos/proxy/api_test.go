@@ -3,6 +3,7 @@ package proxy_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -186,13 +187,13 @@ func unwrap(err error) error {
 func wantStatus(t *testing.T, err error, status int) {
 	t.Helper()
 	for err != nil {
-		if refused, ok := err.(*toxiproxy.ApiError); ok {
+		if refused, ok := err.(*toxiproxy.ApiError); ok { //nolint:errorlint // the client wraps in a way of its own, see unwrap
 			if refused.Status != status || refused.Message == "" {
 				t.Errorf("refused with %d %q, want %d", refused.Status, refused.Message, status)
 			}
 			return
 		}
-		if unwrap(err) == err {
+		if unwrap(err) == err { //nolint:errorlint // the end of the chain
 			break
 		}
 		err = unwrap(err)
@@ -329,6 +330,6 @@ func TestAPI(t *testing.T) {
 
 // isTimeout reports whether the time limit of a connection ran out.
 func isTimeout(err error) bool {
-	n, ok := err.(net.Error)
-	return ok && n.Timeout()
+	var n net.Error
+	return errors.As(err, &n) && n.Timeout()
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -103,7 +104,7 @@ func targetPort(target *url.URL) (uint16, error) {
 		}
 		return 80, nil
 	}
-	port, err := net.LookupPort("tcp", text)
+	port, err := strconv.ParseUint(text, 10, 16)
 	if err != nil || port == 0 {
 		return 0, &RefusedError{Reason: fmt.Sprintf("%q is not a port", text)}
 	}

@@ -151,7 +151,7 @@ func (o Options) attempt(ctx context.Context, client *http.Client, ex *replay.Ex
 	}
 	a := Attempt{TraceID: traceID}
 	start := o.Now()
-	response, err := client.Do(req)
+	response, err := client.Do(req) //nolint:bodyclose // read closes it
 	if err != nil {
 		a.Err = fmt.Errorf("sending the request: %w", err)
 	} else {

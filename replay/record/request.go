@@ -88,7 +88,7 @@ func (b *requestBody) note(p []byte, err error) {
 		*b.kept = append(*b.kept, p[:min(room, len(p))]...)
 	}
 	switch {
-	case err == io.EOF || err == nil && b.length >= 0 && b.size == b.length:
+	case errors.Is(err, io.EOF) || err == nil && b.length >= 0 && b.size == b.length:
 		b.ended = true
 	case err != nil && b.err == nil:
 		b.err = err

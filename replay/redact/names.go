@@ -54,7 +54,7 @@ var harmless = [...]string{
 // fragments make a name secret wherever they stand in it, by first letter.
 // They are long enough to be no accident in a word that was run together.
 var fragments = [26][]string{
-	'a' - 'a': {"apikey", "accesskey", "authkey", "authorization", "authcode"},
+	0:         {"apikey", "accesskey", "authkey", "authorization", "authcode"},
 	'b' - 'a': {"bearer"},
 	'c' - 'a': {"credential", "cookie", "creditcard", "cardnumber", "cardno", "clientcert"},
 	'e' - 'a': {"encryptionkey"},
@@ -173,8 +173,8 @@ func (w *words) hasSecretWord(at place) bool {
 // It appends the compact name to room.
 func split(room []byte, name string) words {
 	w := words{compact: room}
-	fresh := true         // the next letter starts a word
-	var before rune = '_' // the character before
+	fresh := true // the next letter starts a word
+	before := '_' // the character before
 	for i := 0; i < len(name); {
 		r, size := rune(name[i]), 1
 		if r >= utf8.RuneSelf {

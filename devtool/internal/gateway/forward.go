@@ -121,7 +121,7 @@ func (t *forwarder) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		f.land()
 		if f.body != nil {
-			if broken := f.body.broken(); broken != nil && broken != io.EOF {
+			if broken := f.body.broken(); broken != nil && !errors.Is(broken, io.EOF) {
 				return nil, &brokenBodyError{broken}
 			}
 		}

@@ -65,11 +65,11 @@ func load(c *http.Client, url, kind string, stop <-chan struct{}, served *atomic
 				}
 			}
 			if want = a.body; strings.Count(a.body, "\n") != 20 {
-				return fmt.Errorf("stream broke off: %q (%v)", a.body, a.err)
+				return fmt.Errorf("stream broke off: %q (%w)", a.body, a.err)
 			}
 		}
 		if a.err != nil || a.status != 200 || a.body != want {
-			return fmt.Errorf("%s %d: %d %.80q (%v)", kind, n, a.status, a.body, a.err)
+			return fmt.Errorf("%s %d: %d %.80q (%w)", kind, n, a.status, a.body, a.err)
 		}
 		served.Add(1)
 	}

@@ -359,8 +359,8 @@ func TestPostgresInterrupted(t *testing.T) {
 			t.Skip("only root runs the server as another user")
 		}
 		w := newWorktree(t)
-		w.Config.Dir = filepath.Join(w.Dir, "private", "state")
-		if err := os.MkdirAll(w.Config.Dir, 0o700); err != nil {
+		w.Dir = filepath.Join(w.Dir, "private", "state")
+		if err := os.MkdirAll(w.Dir, 0o700); err != nil {
 			t.Fatal(err)
 		}
 		err := postgresOf(w).Start(t.Context())

@@ -72,7 +72,7 @@ func TestProblemOf(t *testing.T) {
 	}
 	t.Run("a problem that has its name keeps it", func(t *testing.T) {
 		named := problem.New(problem.NoteNotFound, "m", "h")
-		if err := problemOf(t.Context(), "testing", named); err != error(named) {
+		if err := problemOf(t.Context(), "testing", named); err != error(named) { //nolint:errorlint // the very same one
 			t.Errorf("it became %v", err)
 		}
 	})

@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"sync"
 	"time"
 
@@ -74,7 +75,7 @@ func (c *cache) Put(ctx context.Context, n note.Note) {
 	}
 	c.breaker.do(ctx, c.timeout, func(ctx context.Context) error {
 		err := c.rdb.SetArgs(ctx, cachePrefix+string(n.ID), raw, redis.SetArgs{Mode: "NX", TTL: c.ttl}).Err()
-		if err == redis.Nil {
+		if errors.Is(err, redis.Nil) {
 			return nil // there was one
 		}
 		return err

@@ -106,7 +106,7 @@ func (c *Cluster) lacksRoom() bool {
 	if err := unix.Statfs(c.Home, &stat); err != nil {
 		return false
 	}
-	return uint64(stat.Bavail)*uint64(stat.Bsize) < smallestRoom
+	return uint64(stat.Bavail)*uint64(stat.Bsize) < smallestRoom //nolint:unconvert // the types differ between systems
 }
 
 // output collects the words of a program that says little.

@@ -36,7 +36,7 @@ type Server struct {
 	owner    *owner // whom the server runs as; nil is this process's user
 	dir      string
 	port     int
-	made     atomic.Int64 // databases, for their names
+	made     atomic.Int64     // databases, for their names
 	child    *childtest.Child // nil while it does not run
 }
 
