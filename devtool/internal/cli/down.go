@@ -92,12 +92,16 @@ func (a *app) stopSupervisor(ctx context.Context, dir string, pid int) error {
 	defer patience.Stop()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for stack.Holder(dir) == pid {
+	// The kernel gives the lock back before the process is gone altogether.
+	for stack.Holder(dir) == pid || process.Running(pid) {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-patience.C:
+			if stack.Holder(dir) != pid {
+				return nil // what has that pid now is none of ours
+			}
 			a.Saying("the supervisor (pid %d) did not end in %s; killing it", pid, downPatience)
 			if err := process.KillPID(pid); err != nil {
 				return console.Fail(console.ExitFailed, "end it by hand: kill -9 and its pid", "kill the supervisor (pid %d): %v", pid, err)

@@ -97,6 +97,12 @@ func (r *Registry) Reap(grace time.Duration) ([]Record, error) {
 	return alive, r.save()
 }
 
+// Running says whether there is a process with that pid that has not ended.
+func Running(pid int) bool {
+	_, ok := identity(pid)
+	return ok
+}
+
 func running(rec Record) bool {
 	id, ok := identity(rec.PID)
 	return ok && id == rec.Started
