@@ -117,7 +117,6 @@ type ResetReport struct {
 	Cleared  int              `json:"faults_cleared"`
 	Rebuilt  bool             `json:"template_rebuilt"` // migrations or seeds had changed
 	Profile  string           `json:"profile"`
-	Digest   string           `json:"digest"`
 	InFlight int64            `json:"in_flight"` // requests that did not end in time and may have failed
 }
 

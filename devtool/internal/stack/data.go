@@ -166,13 +166,24 @@ func (s *Stack) prepareReset(ctx context.Context) {
 	defer s.resetting.Unlock()
 	x, err := s.readData()
 	if err == nil {
-		if _, err = x.template.Ensure(ctx, x.key, x.fill); err == nil {
+		if _, err = s.ensureTemplate(ctx, x); err == nil {
 			err = x.template.Prepare(ctx)
 		}
 	}
 	if err != nil && ctx.Err() == nil {
 		s.logs.Say("prepare the next reset: %v", err)
 	}
+}
+
+// ensureTemplate makes the template of x unless it is there, and remembers it, so
+// that the next reset need not look. s.resetting is held.
+func (s *Stack) ensureTemplate(ctx context.Context, x *data) (built bool, err error) {
+	built, err = x.template.Ensure(ctx, x.key, x.fill)
+	s.template = ""
+	if err == nil {
+		s.template = x.key
+	}
+	return built, err
 }
 
 // Reset is control.Backend's. Requests wait at the gateway meanwhile, so that
@@ -193,8 +204,10 @@ func (s *Stack) Reset(ctx context.Context) (control.ResetReport, error) {
 		return report, err
 	}
 	// The slow part, when migrations or seeds have changed, before anyone waits.
-	if report.Rebuilt, err = x.template.Ensure(ctx, x.key, x.fill); err != nil {
-		return report, console.Wrap(err, console.ExitFailed, console.HintOf(err))
+	if s.template != x.key {
+		if report.Rebuilt, err = s.ensureTemplate(ctx, x); err != nil {
+			return report, console.Wrap(err, console.ExitFailed, console.HintOf(err))
+		}
 	}
 	cleared, err := s.chaos.Clear()
 	if err != nil {
@@ -222,17 +235,13 @@ func (s *Stack) Reset(ctx context.Context) (control.ResetReport, error) {
 		})
 	}
 	if err := group.Wait(); err != nil {
+		s.template = "" // it may be what is missing
 		return report, console.Wrap(err, console.ExitFailed, "devtool reset again; devtool up --fresh begins with new data")
 	}
 	for i, d := range s.dependencies {
 		report.Parts[d.spec.Name] = parts[i].Milliseconds()
 	}
 	report.MS = time.Since(began).Milliseconds()
-	if x.profile != nil {
-		if report.Digest, err = x.profile.Digest(1); err != nil {
-			return report, err
-		}
-	}
 	s.say("reset in %s", console.Seconds(time.Since(began)))
 	s.spawn(s.prepareReset)
 	return report, nil

@@ -64,6 +64,7 @@ type Stack struct {
 	closers  []func() // servers on the public ports, last opened first closed
 
 	resetting sync.Mutex // one reset or seed at a time
+	template  string     // key of the template that is there; guarded by resetting
 
 	mu           sync.Mutex
 	state        control.State
