@@ -43,7 +43,7 @@ const nowhere = "127.0.0.1:1"
 
 // settings loads a configuration whose ports are free ones and whose
 // dependencies are away, changed by NAME=value pairs.
-func settings(t *testing.T, environ ...string) config.Config {
+func settings(t testing.TB, environ ...string) config.Config {
 	t.Helper()
 	t.Chdir(t.TempDir()) // no .env
 	c, report := config.Load(config.Sources{Environ: append(away(), environ...)})
@@ -62,7 +62,7 @@ func away() []string {
 }
 
 // running starts p and returns what ends it: the error of Run.
-func running(t *testing.T, p *Process, err error) (stop func() error) {
+func running(t testing.TB, p *Process, err error) (stop func() error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

@@ -17,7 +17,7 @@ import (
 )
 
 // dependencies are real PostgreSQL, and the protocols of Redis and Kafka.
-func dependencies(t *testing.T) (environ []string, database *gatetest.Gate) {
+func dependencies(t testing.TB) (environ []string, database *gatetest.Gate) {
 	t.Helper()
 	database = gatetest.New(t, server.Addr())
 	redis := miniredis.RunT(t)
