@@ -1,11 +1,9 @@
 package main_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -30,92 +28,16 @@ import (
 //
 //	go test ./devtool -run '^$' -bench . -benchtime 5x
 
-// bench is a copy of the repository with a stack of its own.
-type bench struct {
-	b    *testing.B
-	work string
-	env  []string
-}
-
-func newBench(b *testing.B) *bench {
-	b.Helper()
-	work := filepath.Join(b.TempDir(), "repo")
-	if err := copyRepository("..", work); err != nil {
-		b.Fatal(err)
-	}
-	state, err := os.MkdirTemp("", "dt")
-	if err != nil {
-		b.Fatal(err)
-	}
-	if err := os.Chmod(state, 0o711); err != nil {
-		b.Fatal(err)
-	}
-	x := &bench{b: b, work: work, env: append(os.Environ(), "DEVTOOL_STATE_HOME="+state, "CI=1")}
-	b.Cleanup(func() {
-		x.run("down", "--volumes")
-		os.RemoveAll(state)
-	})
-	return x
-}
-
-// run runs devtool and returns its standard output.
-func (x *bench) run(args ...string) []byte {
-	x.b.Helper()
-	cmd := exec.Command(devtool, args...)
-	var out, errs bytes.Buffer
-	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = x.work, x.env, &out, &errs
-	if err := cmd.Run(); err != nil {
-		x.b.Fatalf("devtool %v: %v\n%s%s", args, err, &out, &errs)
-	}
-	return out.Bytes()
-}
-
-func (x *bench) status() control.Status {
-	x.b.Helper()
-	var st control.Status
-	if err := json.Unmarshal(x.run("status", "--json"), &st); err != nil {
-		x.b.Fatal(err)
-	}
-	return st
-}
-
-// edit replaces a text in a file of the copy.
-func (x *bench) edit(file, old, new string) {
-	x.b.Helper()
-	path := filepath.Join(x.work, file)
-	data, err := os.ReadFile(path)
-	if err != nil {
-		x.b.Fatal(err)
-	}
-	changed := strings.Replace(string(data), old, new, 1)
-	if changed == string(data) {
-		x.b.Fatalf("%s has no %q", file, old)
-	}
-	if err := os.WriteFile(path, []byte(changed), 0o600); err != nil {
-		x.b.Fatal(err)
-	}
-}
-
 func median(times []time.Duration) time.Duration {
 	slices.Sort(times)
 	return times[len(times)/2]
-}
-
-func get(url string) (int, string, error) {
-	resp, err := http.Get(url)
-	if err != nil {
-		return 0, "", err
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	return resp.StatusCode, string(body), err
 }
 
 // BenchmarkWarmUp: from typing `devtool up -d`, data there and binaries built,
 // to the first 200. Its peer is what one would do by hand: start PostgreSQL on
 // the same data, wait for a query, start the server, wait for its readiness.
 func BenchmarkWarmUp(b *testing.B) {
-	x := newBench(b)
+	x := newSandbox(b)
 	x.run("up", "-d")
 	st := x.status()
 	server := filepath.Join(b.TempDir(), "server")
@@ -142,7 +64,7 @@ func BenchmarkWarmUp(b *testing.B) {
 }
 
 // byHand starts PostgreSQL and the server as a person would.
-func (x *bench) byHand(server string) time.Duration {
+func (x *sandbox) byHand(server string) time.Duration {
 	x.b.Helper()
 	var data string
 	_ = filepath.WalkDir(strings.TrimPrefix(x.env[len(x.env)-2], "DEVTOOL_STATE_HOME="), func(path string, d os.DirEntry, _ error) error {
@@ -187,24 +109,11 @@ func (x *bench) byHand(server string) time.Duration {
 	return time.Since(began)
 }
 
-func until(b *testing.B, f func() error) {
-	b.Helper()
-	var err error
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); <-tick.C {
-		if err = f(); err == nil {
-			return
-		}
-	}
-	b.Fatal(err)
-}
-
 // BenchmarkReset: `devtool reset` with 10,000 seeded notes, as the command takes
 // it and as the supervisor does. Its peer drops the database, migrates and seeds
 // it anew, on the same server, with no process to start.
 func BenchmarkReset(b *testing.B) {
-	x := newBench(b)
+	x := newSandbox(b)
 	x.edit("devtool.yaml", "profile: dev", "profile: load")
 	x.run("up", "-d")
 	st := x.status()
@@ -281,8 +190,8 @@ const (
 // requests a second go through the gateway. Its peer is a bare incremental
 // `go build` of the same package after the same change, under the same load.
 func BenchmarkReload(b *testing.B) {
-	x := newBench(b)
-	bare := &bench{b: b, work: filepath.Join(b.TempDir(), "bare")}
+	x := newSandbox(b)
+	bare := &sandbox{b: b, work: filepath.Join(b.TempDir(), "bare")}
 	if err := copyRepository("..", bare.work); err != nil {
 		b.Fatal(err)
 	}
@@ -383,7 +292,7 @@ func startLoad(b *testing.B, url string, perSecond int) (stop func() (sent, fail
 // BenchmarkMemory: the supervisor at rest, after a hundred requests, with
 // embedded Kafka and whatever Redis there is. The limit is 100 MB.
 func BenchmarkMemory(b *testing.B) {
-	x := newBench(b)
+	x := newSandbox(b)
 	x.run("up", "-d")
 	st := x.status()
 	for range 100 {

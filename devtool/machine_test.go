@@ -12,7 +12,7 @@ import (
 )
 
 // postgresBinary is the server program that the stack uses.
-func postgresBinary(b *testing.B) string {
+func postgresBinary(b testing.TB) string {
 	b.Helper()
 	set, found, err := binaries.Find(context.Background(), binaries.SystemPlaces(os.Getenv))
 	if err != nil || !found {
@@ -32,7 +32,7 @@ func runAsOwner(cmd *exec.Cmd, dir string) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: owner.Uid, Gid: owner.Gid}}
 }
 
-func freePort(b *testing.B) int {
+func freePort(b testing.TB) int {
 	b.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -82,9 +82,17 @@ type replayReport struct {
 	Differences   []diff.Difference `json:"differences"`
 	Volatile      []diff.Volatile   `json:"volatile"`
 	Notes         []string          `json:"notes,omitempty"` // what could not be compared
+	Spans         spans             `json:"spans"`
 	Fidelity      play.Fidelity     `json:"fidelity"`
 	Attempts      []attempt         `json:"attempts"`
 	Error         string            `json:"error,omitempty"`
+}
+
+// spans says whether the spans of both traces were held against each other. They
+// are not kept yet, so they never are.
+type spans struct {
+	Compared bool   `json:"compared"`
+	Reason   string `json:"reason"`
 }
 
 type statusPair struct {
@@ -176,7 +184,8 @@ func (o replayOptions) play(st control.Status, ex *replay.Exchange) (play.Option
 // compare holds the recorded answer against those of the attempts that got one.
 func compare(ex *replay.Exchange, attempts []play.Attempt, o replayOptions) (replayReport, diff.Result) {
 	report := replayReport{TraceID: ex.TraceID, Status: statusPair{Recorded: ex.Response.Status},
-		Differences: []diff.Difference{}, Volatile: []diff.Volatile{}}
+		Differences: []diff.Difference{}, Volatile: []diff.Volatile{},
+		Spans: spans{Reason: "the spans of the recorded request were not kept"}}
 	var answers []replay.Response
 	for _, at := range attempts {
 		row := attempt{TraceID: at.TraceID, Status: at.Response.Status, MS: at.Duration.Milliseconds()}
