@@ -91,10 +91,11 @@ func get(url string) (int, string, error) {
 	return resp.StatusCode, string(body), err
 }
 
-func until(b testing.TB, f func() error) {
+// until calls f again and again until it returns nil.
+func until(b testing.TB, every time.Duration, f func() error) {
 	b.Helper()
 	var err error
-	tick := time.NewTicker(2 * time.Millisecond)
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); <-tick.C {
 		if err = f(); err == nil {
