@@ -148,12 +148,12 @@ func receive[T any](t testing.TB, what string, c <-chan T) T {
 // eventually waits until the gateway's counts are as wanted.
 func eventually(t testing.TB, g *Gateway, what string, wanted func(Stats) bool) {
 	t.Helper()
-	deadline := time.Now().Add(patient)
-	for !wanted(g.Stats()) {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(patient); !wanted(g.Stats()); <-tick.C {
 		if time.Now().After(deadline) {
 			t.Fatalf("%s: still %+v", what, g.Stats())
 		}
-		time.Sleep(time.Millisecond) // polls a condition
 	}
 }
 

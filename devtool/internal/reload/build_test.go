@@ -108,7 +108,9 @@ func TestBuild(t *testing.T) {
 		cause := errors.New("enough")
 		short, cancel := context.WithCancelCause(ctx)
 		go func() {
-			for begun := false; !begun && short.Err() == nil; time.Sleep(time.Millisecond) { // polls a condition
+			tick := time.NewTicker(time.Millisecond)
+			defer tick.Stop()
+			for begun := false; !begun && short.Err() == nil; <-tick.C {
 				begun = len(names(t, b.OutDir)) > 0
 			}
 			cancel(cause)

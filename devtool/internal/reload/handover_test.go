@@ -69,8 +69,10 @@ func TestHandOver(t *testing.T) {
 		}
 		overtake := make(chan error, 1)
 		go func() {
+			tick := time.NewTicker(time.Millisecond)
+			defer tick.Stop()
 			for readMark(p.Dir, "turn") == "" {
-				time.Sleep(time.Millisecond) // polls a condition
+				<-tick.C
 			}
 			_, err := take(p.Dir)
 			overtake <- err

@@ -131,7 +131,9 @@ func TestWatchEnds(t *testing.T) {
 		}
 		s.stop()
 		// Nobody waits for it as air did, so it may be ending still.
-		for deadline := time.Now().Add(patient); len(processesOf(t, s.stateDir, root)) > 0; time.Sleep(time.Millisecond) { // polls a condition
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		for deadline := time.Now().Add(patient); len(processesOf(t, s.stateDir, root)) > 0; <-tick.C {
 			if time.Now().After(deadline) {
 				t.Fatalf("left: %q", processesOf(t, s.stateDir, root))
 			}

@@ -20,6 +20,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
+
+	"example.com/goldenpath/devtool/internal/console"
 )
 
 const (
@@ -161,12 +163,12 @@ func (m *migrator) up(ctx context.Context, files []source.Migration) (Result, er
 		return Result{}, fmt.Errorf("migrate: %w", err)
 	}
 	if dirty {
-		return Result{}, &Failure{Text: fmt.Sprintf("migrate: an earlier migration to version %d failed halfway", version),
+		return Result{}, &console.Failure{Exit: console.ExitFailed, Text: fmt.Sprintf("migrate: an earlier migration to version %d failed halfway", version),
 			Hint: "make the schema anew: devtool reset"}
 	}
 	at := slices.IndexFunc(files, func(f source.Migration) bool { return f.Version == version })
 	if version != 0 && at < 0 {
-		return Result{}, &Failure{Text: fmt.Sprintf("migrate: the database is at version %d, which has no file in %s", version, m.dir),
+		return Result{}, &console.Failure{Exit: console.ExitFailed, Text: fmt.Sprintf("migrate: the database is at version %d, which has no file in %s", version, m.dir),
 			Hint: "go back to the branch that has it, or make the schema anew: devtool reset"}
 	}
 	result := Result{From: version, To: version}

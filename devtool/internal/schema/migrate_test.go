@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"example.com/goldenpath/devtool/internal/console"
 )
 
 func TestDigest(t *testing.T) {
@@ -145,7 +147,7 @@ func TestMigrate(t *testing.T) {
 			t.Fatalf("error %v", err)
 		}
 		_, err = Migrate(ctx, url, src)
-		var failure *Failure
+		var failure *console.Failure
 		if !errors.As(err, &failure) || !strings.Contains(failure.NextStep(), "devtool reset") {
 			t.Errorf("error %v", err)
 		}
@@ -157,7 +159,7 @@ func TestMigrate(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := Migrate(ctx, url, migrations(t, map[string]string{"1_old.up.sql": "select 1;"}))
-		var failure *Failure
+		var failure *console.Failure
 		if !errors.As(err, &failure) || !strings.Contains(err.Error(), "version 7") {
 			t.Errorf("error %v", err)
 		}
@@ -171,7 +173,7 @@ func TestMigrate(t *testing.T) {
 	} {
 		t.Run(name+" is an error with a next step", func(t *testing.T) {
 			_, err := Migrate(ctx, shared.AdminURL(), migrations(t, files))
-			var failure *Failure
+			var failure *console.Failure
 			if !errors.As(err, &failure) || failure.NextStep() == "" {
 				t.Errorf("error %v", err)
 			}

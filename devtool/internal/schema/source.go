@@ -16,6 +16,8 @@ import (
 
 	"github.com/golang-migrate/migrate/v4/source"
 	"github.com/golang-migrate/migrate/v4/source/iofs"
+
+	"example.com/goldenpath/devtool/internal/console"
 )
 
 // Source is a folder of migrations as golang-migrate names them:
@@ -65,14 +67,14 @@ func (s Source) ups() ([]source.Migration, error) {
 		}
 		m, err := source.Parse(name)
 		if err != nil || m.Version > math.MaxInt64 {
-			return nil, &Failure{Text: fmt.Sprintf("read migrations: %s has no name of a migration", filepath.Join(s.Dir, name)),
+			return nil, &console.Failure{Exit: console.ExitFailed, Text: fmt.Sprintf("read migrations: %s has no name of a migration", filepath.Join(s.Dir, name)),
 				Hint: "name it as in 000002_add_tags.up.sql"}
 		}
 		if m.Direction != source.Up {
 			continue
 		}
 		if other, ok := taken[m.Version]; ok {
-			return nil, &Failure{Text: fmt.Sprintf("read migrations: %s and %s both have version %d", other, name, m.Version),
+			return nil, &console.Failure{Exit: console.ExitFailed, Text: fmt.Sprintf("read migrations: %s and %s both have version %d", other, name, m.Version),
 				Hint: "give the later one the next free number"}
 		}
 		taken[m.Version] = name
@@ -103,23 +105,3 @@ func (f sourceFS) ReadDir(name string) ([]fs.DirEntry, error) {
 	}
 	return kept, nil
 }
-
-// Failure is an error with the next thing to do.
-type Failure struct {
-	Text  string
-	Hint  string
-	Cause error // may be nil
-}
-
-func (f *Failure) Error() string {
-	if f.Cause == nil {
-		return f.Text
-	}
-	return f.Text + ": " + f.Cause.Error()
-}
-
-// Unwrap gives the cause.
-func (f *Failure) Unwrap() error { return f.Cause }
-
-// NextStep is the hint.
-func (f *Failure) NextStep() string { return f.Hint }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"example.com/goldenpath/devtool/internal/console"
 )
 
 // ErrNoTemplate says that there is nothing to restore from: Ensure has not been
@@ -222,7 +224,7 @@ func (t *Template) Prepare(ctx context.Context) error {
 func (t *Template) makeSpare(ctx context.Context, a *admin) error {
 	template, ok := a.databases[t.template()]
 	if !ok {
-		return &Failure{Text: "look for " + t.template(), Cause: ErrNoTemplate, Hint: "devtool up makes it"}
+		return &console.Failure{Exit: console.ExitFailed, Text: "look for " + t.template(), Cause: ErrNoTemplate, Hint: "devtool up makes it"}
 	}
 	if spare, ok := a.databases[t.spare()]; ok && spare.comment == template.comment && !spare.open {
 		return nil

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"example.com/goldenpath/devtool/internal/console"
 )
 
 // filled builds a template with a table of n rows.
@@ -193,7 +195,7 @@ func TestRestore(t *testing.T) {
 		f := newFixture(t)
 		f.sql(t, "drop database NAME_template")
 		err := f.Restore(ctx)
-		var failure *Failure
+		var failure *console.Failure
 		if !errors.Is(err, ErrNoTemplate) || !errors.As(err, &failure) || failure.NextStep() == "" {
 			t.Errorf("error %v", err)
 		}

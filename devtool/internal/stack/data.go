@@ -58,7 +58,7 @@ func (s *Stack) readData() (*data, error) {
 		x.source = schema.Source{Dir: s.project.Path(s.project.Migrations)}
 		digest, err := x.source.Digest()
 		if err != nil {
-			return nil, console.Wrap(err, console.ExitFailed, console.HintOf(err))
+			return nil, err
 		}
 		keys = append(keys, digest)
 	}
@@ -133,14 +133,14 @@ func (s *Stack) prepareData(ctx context.Context) error {
 		return s.step(ctx, "migrate", func(ctx context.Context) (string, error) {
 			result, err := schema.Migrate(ctx, x.sql.URL(x.name), x.source)
 			if err != nil {
-				return "", console.Wrap(err, console.ExitFailed, console.HintOf(err))
+				return "", err
 			}
 			return migrated(result), nil
 		})
 	}
 	return s.step(ctx, "data", func(ctx context.Context) (string, error) {
 		if _, err := x.template.Ensure(ctx, x.key, x.fill); err != nil {
-			return "", console.Wrap(err, console.ExitFailed, console.HintOf(err))
+			return "", err
 		}
 		if err := x.template.CreateLive(ctx); err != nil {
 			return "", err
@@ -206,7 +206,7 @@ func (s *Stack) Reset(ctx context.Context) (control.ResetReport, error) {
 	// The slow part, when migrations or seeds have changed, before anyone waits.
 	if s.template != x.key {
 		if report.Rebuilt, err = s.ensureTemplate(ctx, x); err != nil {
-			return report, console.Wrap(err, console.ExitFailed, console.HintOf(err))
+			return report, err
 		}
 	}
 	cleared, err := s.chaos.Clear()
@@ -299,7 +299,7 @@ func verifySeeds(ctx context.Context, x *data, p *seeds.Profile, o seeds.Options
 		return p.Verify(ctx, conn, o)
 	})
 	if err != nil {
-		return report, console.Wrap(err, console.ExitFailed, console.HintOf(err))
+		return report, err
 	}
 	report.Digest, report.Found, report.Same = result.Want, result.Got, result.OK()
 	for _, t := range result.Tables {
@@ -316,7 +316,7 @@ func (s *Stack) applySeeds(ctx context.Context, x *data, p *seeds.Profile, o see
 		return p.Apply(ctx, conn, o)
 	})
 	if err != nil {
-		return report, console.Wrap(err, console.ExitFailed, console.HintOf(err))
+		return report, err
 	}
 	report.Digest, report.Found = result.Digest, result.Digest
 	for _, t := range result.Tables {

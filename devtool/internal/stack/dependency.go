@@ -42,7 +42,7 @@ func (d *dependency) start(ctx context.Context) error {
 	defer cancel()
 	if err := d.server.Start(ctx); err != nil {
 		if console.HintOf(err) != "" {
-			return console.Wrap(err, console.ExitFailed, console.HintOf(err))
+			return err // it knows better
 		}
 		return console.Wrap(err, console.ExitFailed, "devtool doctor; .devtool/logs/"+d.spec.Name+".log has its last words")
 	}

@@ -17,22 +17,29 @@ type Engine interface {
 	Server(d project.Dependency) (Server, error)
 }
 
-// Server is one dependency's server.
+// Server is one dependency's server. Its methods may be called from any
+// goroutine; Start and Stop wait for one another.
 type Server interface {
-	// Start returns once a real query was answered. It may be called again after
-	// the server ended by itself.
+	// Start returns when a real query is answered, or with an error that names
+	// the cause and, where there is one, the next step (a *console.Failure). It
+	// does nothing when the server runs already, and works again after Done or
+	// Stop.
 	Start(ctx context.Context) error
-	// Addr is where it listens, once started.
+	// Addr is the host and port that it listens on: the same at every start in
+	// this worktree as long as the port is free. Empty before the first Start.
 	Addr() string
-	// PID is 0 for a server inside this process.
+	// PID is the process that serves, 0 when it lives in this process or does
+	// not run.
 	PID() int
-	// Describe names it to a person: product, version, place.
+	// Describe says what serves, as in "PostgreSQL 15.18 (/usr/lib/postgresql/15/bin)".
 	Describe() string
-	// Done is closed when the server ended by itself; nil if it cannot.
+	// Done is closed when the server that the last Start started has ended
+	// without Stop. It is nil before Start and for what lives in this process.
 	Done() <-chan struct{}
 	// Probe asks a real query.
 	Probe(ctx context.Context) error
-	// Stop ends it, and may be called more than once.
+	// Stop ends the server and returns when it is gone. It may be called at any
+	// time and more than once.
 	Stop(ctx context.Context) error
 }
 

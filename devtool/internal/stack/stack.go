@@ -72,6 +72,7 @@ type Stack struct {
 	dependencies []*dependency
 	processes    []*proc
 	receipt      control.Reload
+	failing      string // the process that receipt.LastError is about
 }
 
 // ErrRunning says that a stack of this worktree is up or coming up.
@@ -246,11 +247,11 @@ func (s *Stack) Status() control.Status {
 	return st
 }
 
-// Close is the last thing that a supervisor does: the worktree's lock stays held
-// until the process ends. It takes everything down, in order: what brings work first, then what does
-// it, then what it is done with. It returns when nothing is left running. The
-// state of the whole is for the log alone; there is nothing to be done about a
-// program that had to be killed.
+// Close takes everything down, in order: what brings work first, then what does
+// it, then what it is done with. It returns when nothing is left running, and is
+// the last thing that a supervisor does: the worktree's lock stays held until
+// its process ends. A program that had to be killed is told to the log alone;
+// there is nothing more to be done about it.
 func (s *Stack) Close() {
 	s.Down()
 	s.mu.Lock()

@@ -284,8 +284,12 @@ func (s *Stack) takeIn(ctx context.Context, r reload.Report) {
 	}
 	for _, p := range s.processes {
 		next := build{r.Binary, r.Digest, r.Environment}
-		if p.spec.Name != r.Process || p.runs(next) {
+		if p.spec.Name != r.Process {
 			continue
+		}
+		if p.runs(next) { // what was broken is taken back
+			s.mended(r.Process)
+			return
 		}
 		began := time.Now()
 		if err := p.swap(ctx, next); err != nil {
@@ -298,8 +302,8 @@ func (s *Stack) takeIn(ctx context.Context, r reload.Report) {
 		s.mu.Lock()
 		s.receipt.Count++
 		s.receipt.LastMS = took.Milliseconds()
-		s.receipt.LastError = ""
 		s.mu.Unlock()
+		s.mended(p.spec.Name)
 		s.say("%s reloaded in %s", p.spec.Name, console.Seconds(took))
 		s.pruneBuilds()
 	}
@@ -318,10 +322,20 @@ func (s *Stack) pruneBuilds() {
 	}
 }
 
+// mended takes the last error back when it was about that process.
+func (s *Stack) mended(process string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.failing == process {
+		s.failing, s.receipt.LastError = "", ""
+	}
+}
+
 func (s *Stack) failedReload(process, what, words string) {
 	words = strings.TrimRight(words, "\n")
 	s.mu.Lock()
 	s.receipt.Failed++
+	s.failing = process
 	s.receipt.LastError = process + " " + what + ":\n" + words
 	s.mu.Unlock()
 	s.say("%s %s:\n%s", process, what, words)

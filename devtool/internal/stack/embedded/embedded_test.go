@@ -63,7 +63,14 @@ func (w *worktree) hasSaid(part string) bool {
 }
 
 // start starts s and stops it at the end of the test.
-func start(t *testing.T, s Server) {
+// server is what all of them have.
+type server interface {
+	Start(ctx context.Context) error
+	Done() <-chan struct{}
+	Stop(ctx context.Context) error
+}
+
+func start(t *testing.T, s server) {
 	t.Helper()
 	t.Cleanup(func() { stop(t, s) })
 	if err := s.Start(t.Context()); err != nil {
@@ -71,7 +78,7 @@ func start(t *testing.T, s Server) {
 	}
 }
 
-func stop(t *testing.T, s Server) {
+func stop(t *testing.T, s server) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -80,7 +87,7 @@ func stop(t *testing.T, s Server) {
 	}
 }
 
-func awaitDone(t *testing.T, s Server) {
+func awaitDone(t *testing.T, s server) {
 	t.Helper()
 	select {
 	case <-s.Done():

@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"example.com/goldenpath/devtool/internal/console"
 	"example.com/goldenpath/devtool/internal/process"
 	"example.com/goldenpath/devtool/internal/stack/embedded/binaries"
 	"example.com/goldenpath/devtool/internal/stack/embedded/cluster"
@@ -84,7 +85,7 @@ func (p *Postgres) Start(ctx context.Context) error {
 	p.place.Store(&set)
 	owner, err := cluster.ServerUser(os.Getuid(), user.Lookup)
 	if err != nil {
-		return &Failure{Text: "PostgreSQL does not run as root", Cause: err, Hint: "run devtool as an ordinary user"}
+		return &console.Failure{Exit: console.ExitFailed, Text: "PostgreSQL does not run as root", Cause: err, Hint: "run devtool as an ordinary user"}
 	}
 	c := &cluster.Cluster{
 		Home: filepath.Join(p.cfg.Dir, p.opts.Name), Binaries: set,
@@ -100,10 +101,10 @@ func (p *Postgres) Start(ctx context.Context) error {
 func explainPrepare(err error) error {
 	switch {
 	case errors.Is(err, cluster.ErrUnreachable):
-		return &Failure{Text: "prepare PostgreSQL", Cause: err,
+		return &console.Failure{Exit: console.ExitFailed, Text: "prepare PostgreSQL", Cause: err,
 			Hint: "set DEVTOOL_STATE_HOME to a folder that every user may enter, such as /var/lib/devtool"}
 	case errors.Is(err, cluster.ErrDiskFull), errors.Is(err, syscall.ENOSPC):
-		return &Failure{Text: "prepare PostgreSQL", Cause: err,
+		return &console.Failure{Exit: console.ExitFailed, Text: "prepare PostgreSQL", Cause: err,
 			Hint: "free about 100 MB there, or set DEVTOOL_STATE_HOME to a folder on a larger disk"}
 	}
 	return fmt.Errorf("prepare PostgreSQL: %w", err)
@@ -113,7 +114,7 @@ func explainPrepare(err error) error {
 func (p *Postgres) binaries(ctx context.Context) (binaries.Set, error) {
 	set, ok, err := binaries.Find(ctx, binaries.SystemPlaces(os.Getenv))
 	if err != nil {
-		return set, &Failure{Text: "find PostgreSQL", Cause: err,
+		return set, &console.Failure{Exit: console.ExitFailed, Text: "find PostgreSQL", Cause: err,
 			Hint: "let PGBIN name a folder with initdb and postgres, or unset it"}
 	}
 	if ok {
@@ -125,7 +126,7 @@ func (p *Postgres) binaries(ctx context.Context) (binaries.Set, error) {
 		set, err = binaries.Fetcher{Dir: cache, Repository: binaries.Repository, Progress: p.cfg.Progress}.Fetch(ctx)
 	}
 	if err != nil {
-		return set, &Failure{Text: "no PostgreSQL on this machine, and none could be fetched", Cause: err,
+		return set, &console.Failure{Exit: console.ExitFailed, Text: "no PostgreSQL on this machine, and none could be fetched", Cause: err,
 			Hint: "install it: apt-get install postgresql, or brew install postgresql"}
 	}
 	return set, nil

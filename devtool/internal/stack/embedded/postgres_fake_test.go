@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"example.com/goldenpath/devtool/internal/console"
 )
 
 // Programs that do what real ones do on days that cannot be arranged.
@@ -36,7 +38,7 @@ mkdir -p "$d/global" && echo 15 > "$d/PG_VERSION" && : > "$d/global/pg_control"`
 		w := newWorktree(t)
 		p := fake(t, w, `echo "initdb: error: could not write file: No space left on device" >&2; exit 1`, "exit 1")
 		err := p.Start(t.Context())
-		var failure *Failure
+		var failure *console.Failure
 		if !errors.As(err, &failure) || !strings.Contains(err.Error(), "no space left") || !strings.Contains(failure.NextStep(), "free") {
 			t.Errorf("error %v", err)
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"example.com/goldenpath/devtool/internal/console"
 	"example.com/goldenpath/devtool/internal/process"
 	"example.com/goldenpath/devtool/internal/stack/embedded/cluster"
 )
@@ -82,10 +83,10 @@ func (p *Postgres) serve(ctx context.Context, c *cluster.Cluster) error {
 			}
 			continue
 		}
-		return &Failure{Text: "start PostgreSQL: it ended at once: " + said, Cause: ended.cause,
+		return &console.Failure{Exit: console.ExitFailed, Text: "start PostgreSQL: it ended at once: " + said, Cause: ended.cause,
 			Hint: "devtool up --fresh starts with new data"}
 	}
-	return &Failure{Text: fmt.Sprintf("start PostgreSQL: it ended %d times: %s", startTries, said),
+	return &console.Failure{Exit: console.ExitFailed, Text: fmt.Sprintf("start PostgreSQL: it ended %d times: %s", startTries, said),
 		Hint: "devtool up --fresh starts with new data"}
 }
 
@@ -177,7 +178,7 @@ func (p *Postgres) awaitReady(ctx context.Context, proc *process.Process) error 
 		case <-proc.Done():
 			return &endedError{cause: proc.Err()}
 		case <-ctx.Done():
-			return &Failure{Text: "start PostgreSQL", Cause: context.Cause(ctx), Hint: "devtool logs " + p.opts.Name}
+			return &console.Failure{Exit: console.ExitFailed, Text: "start PostgreSQL", Cause: context.Cause(ctx), Hint: "devtool logs " + p.opts.Name}
 		case <-tick.C:
 		}
 	}
@@ -191,7 +192,7 @@ func (p *Postgres) refusal(err error) error {
 	}
 	switch answer.Code {
 	case invalidPassword, invalidRole:
-		return &Failure{Text: "start PostgreSQL: its data was made for another user or password", Cause: err,
+		return &console.Failure{Exit: console.ExitFailed, Text: "start PostgreSQL: its data was made for another user or password", Cause: err,
 			Hint: "give the old user and password back, or start with new data: devtool up --fresh"}
 	case cannotConnectNow, tooManyConnections:
 		return nil

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"example.com/goldenpath/devtool/internal/console"
 )
 
 func postgresOf(w *worktree) *Postgres {
@@ -183,7 +185,7 @@ func TestPostgresLife(t *testing.T) {
 	t.Run("another password than the data's is an error with a next step", func(t *testing.T) {
 		other := NewPostgres(w.Config, PostgresOptions{Name: "db", Database: "notes", User: "app", Password: "another"})
 		err := other.Start(t.Context())
-		var failure *Failure
+		var failure *console.Failure
 		if !errors.As(err, &failure) || !strings.Contains(failure.NextStep(), "--fresh") {
 			t.Errorf("error %v", err)
 		}
@@ -364,7 +366,7 @@ func TestPostgresInterrupted(t *testing.T) {
 			t.Fatal(err)
 		}
 		err := postgresOf(w).Start(t.Context())
-		var failure *Failure
+		var failure *console.Failure
 		if !errors.As(err, &failure) || !strings.Contains(failure.NextStep(), "DEVTOOL_STATE_HOME") {
 			t.Errorf("error %v", err)
 		}

@@ -63,7 +63,7 @@ func SystemPlaces(getenv func(string) string) Places {
 }
 
 // Find returns the programs to use. ok is false when there are none; the error
-// is for a Wanted folder that does not have them.
+// is for a Wanted folder that does not have them, or the end of ctx.
 func Find(ctx context.Context, p Places) (found Set, ok bool, err error) {
 	if p.Wanted != "" {
 		set, err := inspect(ctx, p.Wanted)
@@ -95,7 +95,8 @@ func Find(ctx context.Context, p Places) (found Set, ok bool, err error) {
 			}
 		}
 	}
-	return found, ok, nil
+	// A look that was cut short has not seen that there is none.
+	return found, ok, ctx.Err()
 }
 
 func newer(a, b Set) bool {
