@@ -89,6 +89,9 @@ func (k *keeper) maintain(ctx context.Context) error {
 // retain removes the oldest segments. Those that are being written stay.
 func (k *keeper) retain() error {
 	list, _, err := segments(k.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // as above
+	}
 	if err != nil {
 		return fmt.Errorf("listing segments: %w", err)
 	}

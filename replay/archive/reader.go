@@ -161,22 +161,10 @@ func (r *Reader) List(f Filter) ([]Summary, error) {
 	return found, err
 }
 
-// sources opens all segments, oldest first, for the time of use. Where one is
-// sealed or removed in between, it starts again.
+// sources opens all segments, oldest first, for the time of use. One that is
+// sealed in between is opened in its other form; one that is removed is left
+// out.
 func (r *Reader) sources(use func([]*source) error) error {
-	const attempts = 10
-	for i := 1; ; i++ {
-		err := r.try(use)
-		if i < attempts && errors.Is(err, fs.ErrNotExist) {
-			if _, gone := os.Stat(r.dir); gone == nil {
-				continue
-			}
-		}
-		return err
-	}
-}
-
-func (r *Reader) try(use func([]*source) error) error {
 	list, _, err := segments(r.dir)
 	if err != nil {
 		return fmt.Errorf("listing segments: %w", err)
@@ -189,9 +177,12 @@ func (r *Reader) try(use func([]*source) error) error {
 	}()
 	for _, s := range list {
 		src, err := openSource(s)
+		if errors.Is(err, fs.ErrNotExist) && !s.sealed {
+			s.sealed = true
+			src, err = openSource(s)
+		}
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			return err
 		case err != nil:
 			r.refused.Add(1) // such as one of another user: the others can still be read
 		default:

@@ -37,6 +37,7 @@ type Project struct {
 	Seeds        Seeds             `yaml:"seeds"`
 	Replay       Replay            `yaml:"replay"`
 	Config       Config            `yaml:"config"`
+	Compose      string            `yaml:"compose"` // the file with the servers, for the engines compose and attached
 	Reload       Reload            `yaml:"reload"`
 	Try          []string          `yaml:"try"` // commands that up suggests; ${service} is the gateway's URL
 }
@@ -56,8 +57,9 @@ type Gateway struct {
 // Dependency is a server that the processes use, always through its proxy.
 type Dependency struct {
 	Name     string            `yaml:"name"`
-	Kind     string            `yaml:"kind"` // postgres, redis or kafka
-	Port     int               `yaml:"port"` // of the proxy
+	Kind     string            `yaml:"kind"`    // postgres, redis or kafka
+	Port     int               `yaml:"port"`    // of the proxy
+	Service  string            `yaml:"service"` // its name in the compose file, default its kind
 	Database string            `yaml:"database"`
 	User     string            `yaml:"user"`
 	Password string            `yaml:"password"`
@@ -181,6 +183,7 @@ func (p *Project) fill() {
 	set(&p.Gateway.Listen, "http")
 	set(&p.Replay.Captures, ".devtool/captures")
 	set(&p.Seeds.Profile, "dev")
+	set(&p.Compose, "compose.yaml")
 	if p.Gateway.Process == "" && len(p.Processes) > 0 {
 		p.Gateway.Process = p.Processes[0].Name
 	}
@@ -188,6 +191,7 @@ func (p *Project) fill() {
 	for i := range p.Dependencies {
 		d := &p.Dependencies[i]
 		port(&d.Port, map[string]int{"postgres": 15432, "redis": 16379, "kafka": 19092}[d.Kind])
+		set(&d.Service, d.Kind)
 		if d.Kind == "postgres" {
 			set(&d.Database, p.Name)
 			set(&d.User, p.Name)
