@@ -105,6 +105,10 @@ func (b *requestBody) drain(w http.ResponseWriter, req *http.Request) {
 		strings.EqualFold(req.Header.Get("Expect"), "100-continue") {
 		return
 	}
+	b.drainRest(w, req)
+}
+
+func (b *requestBody) drainRest(w http.ResponseWriter, req *http.Request) {
 	control := http.NewResponseController(w)
 	if err := control.SetReadDeadline(time.Now().Add(b.recorder.DrainTimeout)); err != nil && fromServer(req) {
 		return // it could wait for ever

@@ -1,6 +1,7 @@
 package redact
 
 import (
+	"encoding/binary"
 	"mime"
 	"net/http"
 	"net/url"
@@ -32,7 +33,10 @@ func (f *findings) add(path string) {
 // gets new bytes.
 func (p *Policy) Exchange(ex *replay.Exchange) {
 	f := findings{paths: ex.Redacted}
-	ex.RequestID = p.plain(ex.RequestID, "request_id", &f)
+	if id, hit := p.plain(ex.RequestID); hit {
+		ex.RequestID = id
+		f.add("request_id")
+	}
 	ex.Request.URL = p.target(ex.Request.URL, &f)
 	p.header(ex.Request.Header, "request.header.", &f)
 	ex.Request.Body = p.body(ex.Request.Body, ex.Request.Header, "request.body", &f)
@@ -52,22 +56,18 @@ func (p *Policy) response(r *replay.Response, f *findings) {
 }
 
 // plain redacts a short text that has no name.
-func (p *Policy) plain(s, path string, f *findings) string {
-	if s == "" {
-		return s
+func (p *Policy) plain(s string) (redacted string, hit bool) {
+	if !p.holds(s) {
+		return s, false
 	}
-	out, hit := p.text([]byte(s))
-	if !hit {
-		return s
-	}
-	f.add(path)
-	return string(out)
+	out, hit := p.text([]byte(s)) // which may have been redacted before
+	return string(out), hit
 }
 
 // target redacts path and query of a request line.
 func (p *Policy) target(target string, f *findings) string {
 	path, query, hasQuery := strings.Cut(target, "?")
-	if _, hit := p.text([]byte(path)); hit || strings.IndexByte(path, '%') >= 0 {
+	if p.holds(path) || strings.IndexByte(path, '%') >= 0 {
 		segments := strings.Split(path, "/")
 		for i, segment := range segments {
 			segments[i] = p.encoded(segment, "request.path", f)
@@ -188,6 +188,10 @@ func opaqueType(mediaType string) bool {
 // body that was cut the last rune may be cut too.
 func isText(data []byte, partial bool) bool {
 	for i := 0; i < len(data); {
+		if len(data)-i >= 8 && printable(binary.LittleEndian.Uint64(data[i:])) {
+			i += 8
+			continue
+		}
 		c := data[i]
 		switch {
 		case c >= ' ' && c < 0x7f:
@@ -205,6 +209,19 @@ func isText(data []byte, partial bool) bool {
 		}
 	}
 	return true
+}
+
+// printable reports whether all eight bytes are ASCII from the space to the
+// tilde. Without a carry from byte to byte, taking a space from one sets its
+// high bit if it is less, and adding one does if it is 0x7f; the high bit of a
+// byte from 0x80 on is set already.
+func printable(eight uint64) bool {
+	const each, high = 0x0101010101010101, 0x8080808080808080
+	if eight&high != 0 {
+		return false
+	}
+	less := (eight | high) - ' '*each // its high bit stays where the byte is no less
+	return (^less|(eight+each))&high == 0
 }
 
 func looksLikeJSON(data []byte) bool {

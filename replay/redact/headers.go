@@ -37,11 +37,7 @@ func (p *Policy) headerValue(name, value string, secret bool) (string, bool) {
 		return value, false
 	}
 	if !secret {
-		out, hit := p.text([]byte(value))
-		if !hit {
-			return value, false
-		}
-		return string(out), true
+		return p.plain(value)
 	}
 	switch strings.ToLower(name) {
 	case "authorization", "proxy-authorization":

@@ -2,13 +2,13 @@ package redact
 
 import "bytes"
 
-// Kinds of bytes, so that the scan of a text stops only where something may
-// start.
+// Kinds of bytes, so that the scan of a text stops only where there may be
+// something. It runs over all that a service answers, so the bytes that it stops
+// at are those that prose has few of: a key is noticed at the punctuation of its
+// prefix, a web token at the J in its eyJ.
 const (
-	nameKind  = 1 << iota // may be part of a name or of a word
-	digitKind             // a card number may start
-	leadKind              // the first byte of something with known looks
-	markKind              // stands between a name and its value
+	nameKind = 1 << iota // may be part of a name or of a word
+	stopKind             // there may be something here
 )
 
 // kinds maps a byte to its kinds.
@@ -21,74 +21,109 @@ var kinds = func() (k [256]uint8) {
 	for _, c := range "_-." {
 		k[c] |= nameKind
 	}
-	for _, c := range "0123456789" {
-		k[c] |= digitKind
-	}
-	for _, c := range "=:<" {
-		k[c] |= markKind
-	}
-	for c := range prefixes {
-		if prefixes[c] != nil {
-			k[c] |= leadKind
-		}
-	}
-	for _, c := range "eBb-" { // eyJ, Bearer, Basic, -----BEGIN
-		k[c] |= leadKind
+	// Values of names; card numbers; AKIA, Bearer, Basic, eyJ, prefixes, -----BEGIN.
+	for _, c := range "=:<0123456789ABbJ_-." {
+		k[c] |= stopKind
 	}
 	return k
 }()
 
 func nameByte(c byte) bool { return kinds[c]&nameKind != 0 }
 
-// prefixes of credentials that their issuers made easy to find, by first byte,
-// and how many bytes must follow at least.
-var prefixes = [256][]struct {
+// prefix is how keys start that their issuer made easy to find, and how many
+// bytes must follow at least.
+type prefix struct {
 	text string
 	rest int
-}{
-	'A': {{"AKIA", 16}, {"ASIA", 16}, {"AIza", 30}},                                                                  // AWS, Google
-	'S': {{"SG.", 30}},                                                                                               // SendGrid
-	'g': {{"ghp_", 20}, {"gho_", 20}, {"ghu_", 20}, {"ghs_", 20}, {"ghr_", 20}, {"github_pat_", 20}, {"glpat-", 16}}, // GitHub, GitLab
-	'n': {{"npm_", 30}},
-	'p': {{"pypi-", 30}},
-	'r': {{"rk_live_", 8}, {"rk_test_", 8}},                                                   // Stripe
-	's': {{"sk_live_", 8}, {"sk_test_", 8}, {"sk-", 20}},                                      // Stripe, OpenAI
-	'w': {{"whsec_", 8}},                                                                      // Stripe
-	'x': {{"xoxa-", 8}, {"xoxb-", 8}, {"xoxp-", 8}, {"xoxr-", 8}, {"xoxs-", 8}, {"xapp-", 8}}, // Slack
-	'y': {{"ya29.", 16}},                                                                      // Google
 }
 
-// mayStart reports whether it is worth asking lookalike: it is not in the
-// middle of a word, but for web tokens.
-func mayStart(s []byte, at int) bool {
-	if c := s[at]; c == 'e' || c == '-' {
-		return at+2 < len(s) && (s[at+1] == 'y' && s[at+2] == 'J' || s[at+1] == '-' && s[at+2] == '-')
-	}
+// prefixes of keys by their first punctuation.
+var prefixes = map[byte][]prefix{
+	'_': {
+		{"ghp_", 20}, {"gho_", 20}, {"ghu_", 20}, {"ghs_", 20}, {"ghr_", 20}, {"github_pat_", 20}, // GitHub
+		{"npm_", 30},
+		{"rk_live_", 8}, {"rk_test_", 8}, {"sk_live_", 8}, {"sk_test_", 8}, {"whsec_", 8}, // Stripe
+	},
+	'-': {
+		{"glpat-", 16}, // GitLab
+		{"pypi-", 30},
+		{"sk-", 20},                                                                        // OpenAI
+		{"xoxa-", 8}, {"xoxb-", 8}, {"xoxp-", 8}, {"xoxr-", 8}, {"xoxs-", 8}, {"xapp-", 8}, // Slack
+	},
+	'.': {{"SG.", 30}, {"ya29.", 16}}, // SendGrid, Google
+}
+
+// without are the prefixes that have no punctuation: AWS, Google.
+var without = []prefix{{"AKIA", 16}, {"ASIA", 16}, {"AIza", 30}}
+
+// starts reports whether a word may start at s[at].
+func starts(s []byte, at int) bool {
 	return at == 0 || kinds[s[at-1]]&nameKind == 0 || s[at-1] == '-' || s[at-1] == '.'
 }
 
-// lookalike returns the span of the secret that starts at s[at] by its looks,
-// or an empty span.
+// lookalike returns the span of the secret that is noticed at s[at] by its
+// looks, or an empty span. It may start before.
 func lookalike(s []byte, at int) (from, to int) {
-	switch c := s[at]; {
-	case c == 'e':
-		return at, webToken(s, at)
-	case c == '-':
-		return at, privateKey(s, at)
-	case kinds[c]&digitKind != 0:
-		return at, cardNumber(s, at)
-	case c == 'B' || c == 'b':
-		return credential(s, at)
-	}
-	for _, p := range prefixes[s[at]] {
-		if len(s)-at < len(p.text) || string(s[at:at+len(p.text)]) != p.text {
-			continue
+	switch c := s[at]; c {
+	case 'J':
+		if at >= 2 && s[at-1] == 'y' && s[at-2] == 'e' { // in the middle of a word too
+			return at - 2, webToken(s, at-2)
 		}
-		if end := at + len(p.text) + run(s[at+len(p.text):]); end-at >= len(p.text)+p.rest {
-			return at, end
+	case 'A':
+		if starts(s, at) {
+			for _, p := range without {
+				if to = p.end(s, at); to > 0 {
+					return at, to
+				}
+			}
+		}
+	case 'B', 'b':
+		if starts(s, at) {
+			return credential(s, at)
+		}
+	case '_', '-', '.':
+		if c == '-' && at+2 < len(s) && s[at+1] == '-' && s[at+2] == '-' {
+			return at, privateKey(s, at)
+		}
+		return key(s, at, c)
+	default:
+		if starts(s, at) {
+			return at, cardNumber(s, at)
 		}
 	}
 	return 0, 0
+}
+
+// key returns the span of the key whose prefix has its first punctuation at
+// s[at].
+func key(s []byte, at int, punctuation byte) (from, to int) {
+	const shortest, longest = 2, 6 // of what stands before it
+	n := 0
+	for n <= longest && n < at && nameByte(s[at-1-n]) && s[at-1-n] != '-' && s[at-1-n] != '.' && s[at-1-n] != '_' {
+		n++
+	}
+	if n < shortest || n > longest || !starts(s, at-n) {
+		return 0, 0
+	}
+	for _, p := range prefixes[punctuation] {
+		if to = p.end(s, at-n); to > 0 {
+			return at - n, to
+		}
+	}
+	return 0, 0
+}
+
+// end returns where the key ends that starts with the prefix at s[at], or 0.
+func (p prefix) end(s []byte, at int) int {
+	rest := at + len(p.text)
+	if len(s) < rest+p.rest || string(s[at:rest]) != p.text {
+		return 0
+	}
+	end := rest + run(s[rest:])
+	if end-rest < p.rest {
+		return 0
+	}
+	return end
 }
 
 // run is the length of the base64url text at the start of s.

@@ -16,34 +16,9 @@ const shortestHit = 5
 func (p *Policy) text(s []byte) (out []byte, hit bool) {
 	kept := 0 // s[:kept] is in out
 	for i := 0; i < len(s); {
-		c := s[i]
-		if kinds[c]&(digitKind|leadKind|markKind) == 0 {
-			i++
-			continue
-		}
-		from, to := 0, 0
-		switch c {
-		case '=':
-			from, to = p.assigned(s, kept, i)
-		case ':':
-			if userinfo := urlPassword(s[i:]); userinfo > 0 {
-				colon := bytes.IndexByte(s[i+3:i+userinfo], ':')
-				if colon >= 0 {
-					from, to = i+3+colon+1, i+userinfo
-				}
-			} else {
-				from, to = p.assigned(s, kept, i)
-			}
-		case '<':
-			from, to = p.element(s, i)
-		default:
-			if mayStart(s, i) {
-				from, to = lookalike(s, i)
-			}
-		}
-		if to <= from || from < kept {
-			i++
-			continue
+		from, to := p.next(s, i)
+		if to <= from {
+			break
 		}
 		i = to
 		if Is(string(s[from:to])) {
@@ -60,6 +35,51 @@ func (p *Policy) text(s []byte) (out []byte, hit bool) {
 	return append(out, s[kept:]...), true
 }
 
+// holds reports whether text would find something in s.
+func (p *Policy) holds(s string) bool {
+	if len(s) < shortestHit {
+		return false
+	}
+	var room [256]byte
+	from, to := p.next(append(room[:0], s...), 0)
+	return to > from
+}
+
+// next returns the span of the first secret in s[low:], or an empty span.
+func (p *Policy) next(s []byte, low int) (from, to int) {
+	for i := low; i < len(s); i++ {
+		if kinds[s[i]]&stopKind == 0 {
+			continue
+		}
+		switch s[i] {
+		case '=':
+			from, to = p.assigned(s, low, i)
+		case ':':
+			from, to = p.colon(s, low, i)
+		case '<':
+			from, to = p.element(s, i)
+		default:
+			from, to = lookalike(s, i)
+		}
+		if to > from && from >= low {
+			return from, to
+		}
+	}
+	return 0, 0
+}
+
+// colon returns the span of a password in a URL, or of the value after a name.
+func (p *Policy) colon(s []byte, low, at int) (from, to int) {
+	userinfo := urlPassword(s[at:])
+	if userinfo == 0 {
+		return p.assigned(s, low, at)
+	}
+	if colon := bytes.IndexByte(s[at+3:at+userinfo], ':'); colon >= 0 {
+		return at + 3 + colon + 1, at + userinfo
+	}
+	return 0, 0
+}
+
 func quote(c byte) bool { return c == '"' || c == '\'' || c == '`' }
 
 func space(c byte) bool { return c == ' ' || c == '\t' }
@@ -69,8 +89,8 @@ const maxName = 256
 
 // assigned returns the span of the value after the separator at s[at], where
 // the name before it is secret.
-func (p *Policy) assigned(s []byte, kept, at int) (from, to int) {
-	name, quoted := nameBefore(s, max(kept, at-maxName), at)
+func (p *Policy) assigned(s []byte, low, at int) (from, to int) {
+	name, quoted := nameBefore(s, max(low, at-maxName), at)
 	if p.names.tooShort(name) || !p.names.secret(string(name), inBody) {
 		return 0, 0
 	}

@@ -10,6 +10,10 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"go.uber.org/zap/zapcore"
+
+	"example.com/goldenpath/service/internal/observability"
 )
 
 // BenchmarkCapture is the whole server on a real PostgreSQL, with capture and
@@ -20,8 +24,9 @@ import (
 //	go test ./service/internal/app -run '^$' -bench Capture -benchtime 40x
 func BenchmarkCapture(b *testing.B) {
 	environ, _ := dependencies(b)
+	log := observability.NewLogger(io.Discard, zapcore.InfoLevel, "notes", "bench")
 	serve := func(extra ...string) string {
-		p, err := Server(context.Background(), settings(b, append(environ, extra...)...), quiet)
+		p, err := Server(context.Background(), settings(b, append(environ, extra...)...), log)
 		running(b, p, err)
 		return "http://" + p.HTTPAddr + "/api/v1/notes"
 	}
