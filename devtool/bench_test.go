@@ -67,7 +67,7 @@ func BenchmarkWarmUp(b *testing.B) {
 func (x *sandbox) byHand(server string) time.Duration {
 	x.b.Helper()
 	var data string
-	_ = filepath.WalkDir(strings.TrimPrefix(x.env[len(x.env)-2], "DEVTOOL_STATE_HOME="), func(path string, d os.DirEntry, _ error) error {
+	_ = filepath.WalkDir(x.state, func(path string, d os.DirEntry, _ error) error {
 		if d != nil && d.Name() == "PG_VERSION" && data == "" {
 			data = filepath.Dir(path)
 		}
@@ -148,7 +148,7 @@ func BenchmarkReset(b *testing.B) {
 	b.ReportMetric(naive.Seconds()/reset.Seconds(), "x-faster-command")
 }
 
-func dropMigrateSeed(b *testing.B, upstream, migrations string, profile *seeds.Profile) time.Duration {
+func dropMigrateSeed(b testing.TB, upstream, migrations string, profile *seeds.Profile) time.Duration {
 	b.Helper()
 	ctx := context.Background()
 	url := func(database string) string {

@@ -17,12 +17,17 @@ import (
 
 // sandbox is a copy of the repository with a stack of its own.
 type sandbox struct {
-	b    testing.TB
-	work string
-	env  []string
+	b           testing.TB
+	work, state string
+	env         []string
 }
 
 func newSandbox(b testing.TB) *sandbox {
+	b.Helper()
+	return newSandboxOn(b, engine())
+}
+
+func newSandboxOn(b testing.TB, engine string) *sandbox {
 	b.Helper()
 	work := filepath.Join(b.TempDir(), "repo")
 	if err := copyRepository("..", work); err != nil {
@@ -35,7 +40,8 @@ func newSandbox(b testing.TB) *sandbox {
 	if err := os.Chmod(state, 0o711); err != nil {
 		b.Fatal(err)
 	}
-	x := &sandbox{b: b, work: work, env: append(os.Environ(), "DEVTOOL_STATE_HOME="+state, "CI=1")}
+	x := &sandbox{b: b, work: work, state: state,
+		env: append(os.Environ(), "DEVTOOL_STATE_HOME="+state, "DEVTOOL_ENGINE="+engine, "CI=1")}
 	b.Cleanup(func() {
 		x.run("down", "--volumes")
 		os.RemoveAll(state)

@@ -2,7 +2,9 @@ package main_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -20,6 +22,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"example.com/goldenpath/devtool/internal/control"
 )
 
 // patience is how long anything in a script may take before it counts as hung.
@@ -37,7 +41,11 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	for i := range cap(worktrees) {
+	side := cap(worktrees)
+	if engine() == "attached" {
+		side = 1
+	}
+	for i := range side {
 		worktrees <- filepath.Join(dir, fmt.Sprint("worktree", i+1), "repo")
 	}
 	devtool = filepath.Join(dir, "devtool")
@@ -65,9 +73,22 @@ func TestScripts(t *testing.T) {
 			"exits":      exits,
 			"gone":       gone,
 			"garbage":    garbage,
+			"killserver": killServer,
+		},
+		Condition: func(condition string) (bool, error) {
+			name, ok := strings.CutPrefix(condition, "engine:")
+			if !ok {
+				return false, fmt.Errorf("there is no condition %q", condition)
+			}
+			return name == engine(), nil
 		},
 	})
 }
+
+// engine is the one that the scripts run on. The same scripts run on each:
+//
+//	DEVTOOL_TEST_ENGINE=compose go test ./devtool -run TestScripts
+func engine() string { return cmp.Or(os.Getenv("DEVTOOL_TEST_ENGINE"), "embedded") }
 
 // worktrees are the directories that scripts run in, as many as run at once.
 // Their paths stay the same, so that what one script compiled the next has.
@@ -82,19 +103,15 @@ func setup(env *testscript.Env) error {
 	if err := copyRepository("..", work); err != nil {
 		return err
 	}
-	// Short, since a socket lies in it, and open to the user that PostgreSQL runs
-	// as when we are root.
-	state, err := os.MkdirTemp("", "dt")
+	state, err := stateHome()
 	if err != nil {
-		return err
-	}
-	if err := os.Chmod(state, 0o711); err != nil {
 		return err
 	}
 	env.Cd = work
 	env.Setenv("DEVTOOL_STATE_HOME", state)
 	env.Setenv("PATH", filepath.Dir(devtool)+string(os.PathListSeparator)+env.Getenv("PATH"))
 	env.Setenv("NO_COLOR", "1")
+	env.Setenv("DEVTOOL_ENGINE", engine())
 	for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOPROXY", "GOSUMDB", "GONOSUMDB", "GOPATH", "GOFLAGS"} {
 		out, err := exec.Command("go", "env", name).Output()
 		if err != nil {
@@ -102,7 +119,7 @@ func setup(env *testscript.Env) error {
 		}
 		env.Setenv(name, strings.TrimSpace(string(out)))
 	}
-	for _, name := range []string{"GOCOVERDIR", "SSL_CERT_FILE", "SSL_CERT_DIR"} {
+	for _, name := range []string{"GOCOVERDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "DOCKER_HOST", "DOCKER_CONFIG"} {
 		if v := os.Getenv(name); v != "" {
 			env.Setenv(name, v)
 		}
@@ -119,9 +136,27 @@ func setup(env *testscript.Env) error {
 				env.T().Log("devtool down: ", err, "\n", string(out))
 			}
 		}
-		_ = os.RemoveAll(state)
+		if engine() != "attached" {
+			_ = os.RemoveAll(state)
+		}
 	})
 	return nil
+}
+
+// stateHome makes a place for a script's state: short, since a socket lies in
+// it, and open to the user that PostgreSQL runs as when we are root. Attached,
+// all scripts have the same servers, so there the state says from one to the
+// next that the data is to be made as new.
+func stateHome() (string, error) {
+	if engine() == "attached" {
+		state := filepath.Join(os.TempDir(), "dt-attached")
+		return state, os.MkdirAll(state, 0o711)
+	}
+	state, err := os.MkdirTemp("", "dt")
+	if err != nil {
+		return "", err
+	}
+	return state, os.Chmod(state, 0o711)
 }
 
 // copyRepository copies what a clone would have, and what is not committed yet.
@@ -261,7 +296,7 @@ func quietly(ts *testscript.TestScript, args []string) string {
 	}
 	cmd := exec.Command(program, args[1:]...)
 	cmd.Dir = ts.MkAbs(".")
-	cmd.Env = append(os.Environ(), "DEVTOOL_STATE_HOME="+ts.Getenv("DEVTOOL_STATE_HOME"), "NO_COLOR=1")
+	cmd.Env = append(os.Environ(), "DEVTOOL_STATE_HOME="+ts.Getenv("DEVTOOL_STATE_HOME"), "DEVTOOL_ENGINE="+engine(), "NO_COLOR=1")
 	out, err := cmd.CombinedOutput()
 	return fmt.Sprintf("%s%v\n", out, err)
 }
@@ -318,6 +353,31 @@ func gone(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("pid %s still runs (state %s)", args[0], state)
 		}
 	}
+}
+
+// killServer kills the server of a dependency, in the way of its engine.
+//
+//	killserver NAME
+func killServer(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: killserver NAME")
+	}
+	ts.Check(ts.Exec("devtool", "status", "--json"))
+	var st control.Status
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &st))
+	for _, d := range st.Dependencies {
+		container := regexp.MustCompile(` in (\S+) \(`).FindStringSubmatch(d.Server)
+		switch {
+		case d.Name != args[0]:
+		case d.PID != 0:
+			ts.Check(ts.Exec("kill", "-9", fmt.Sprint(d.PID)))
+			return
+		case container != nil:
+			ts.Check(ts.Exec("docker", "kill", container[1]))
+			return
+		}
+	}
+	ts.Fatalf("there is no server of %s that can be killed", args[0])
 }
 
 // garbage sends bytes that are no protocol's, from several connections, and

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,12 +41,14 @@ type api struct{ engine *Engine }
 
 // Handler serves the HTTP API of Toxiproxy v2.12.0 over the engine's proxies
 // and faults. A toxic that is added there is a fault with the default lease; a
-// proxy that is disabled is down. Proxies can be made there, on loopback, and
-// taken away again, but not those of the program.
+// proxy that is disabled is down. Proxies can be made there, on loopback unless
+// Config.ListenAnywhere says otherwise, and taken away again, but not those that
+// were added.
 //
 // Web pages are refused: a caller of another origin, one with a browser's user
-// agent, and one whose Host header is not loopback, which is what DNS rebinding
-// looks like.
+// agent, and one whose Host header is neither loopback nor one of Config.Hosts.
+// The last is what DNS rebinding looks like: a page of a name that is made to
+// lead here has that name in its Host header, and the origin to go with it.
 func (e *Engine) Handler() http.Handler {
 	a := api{e}
 	mux := http.NewServeMux()
@@ -67,13 +70,13 @@ func (e *Engine) Handler() http.Handler {
 	handle("POST /proxies/{proxy}/toxics/{toxic}", a.updateToxic)
 	handle("PATCH /proxies/{proxy}/toxics/{toxic}", a.updateToxic)
 	handle("DELETE /proxies/{proxy}/toxics/{toxic}", a.deleteToxic)
-	return guard(mux)
+	return a.guard(mux)
 }
 
-// guard lets only programs of this machine in.
-func guard(next http.Handler) http.Handler {
+// guard keeps web pages out.
+func (a api) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := allowed(r); err != nil {
+		if err := a.allowed(r); err != nil {
 			writeError(w, err)
 			return
 		}
@@ -82,9 +85,10 @@ func guard(next http.Handler) http.Handler {
 }
 
 // allowed says why a request is refused, if it is.
-func allowed(r *http.Request) error {
-	if !isLoopback(hostOf(r.Host)) {
-		return refuse(http.StatusForbidden, "host %q is not loopback", r.Host)
+func (a api) allowed(r *http.Request) error {
+	known := func(name string) bool { return strings.EqualFold(name, hostOf(r.Host)) }
+	if hosts := a.engine.config.Hosts; !isLoopback(hostOf(r.Host)) && !slices.ContainsFunc(hosts, known) {
+		return refuse(http.StatusForbidden, "host %q is not loopback and not among the allowed hosts %q", r.Host, hosts)
 	}
 	if strings.HasPrefix(r.UserAgent(), "Mozilla/") {
 		return refuse(http.StatusForbidden, "user agent not allowed")

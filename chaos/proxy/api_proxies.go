@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 
@@ -84,30 +83,28 @@ func (a api) create(in proxyInput) (*Proxy, error) {
 	if _, err := a.engine.Proxy(in.Name); err == nil {
 		return nil, ErrProxyExists
 	}
-	listen, err := loopbackListen(in.Listen)
+	listen, err := a.listen(in.Listen)
 	if err != nil {
 		return nil, err
 	}
-	l, err := net.Listen("tcp", listen) //nolint:noctx // it opens at once and stays open
-	if err != nil {
-		return nil, fmt.Errorf("create proxy %s: %w", in.Name, err)
-	}
-	p, err := a.engine.add(in.Name, "tcp", l, *in.Upstream, false)
-	if err != nil {
-		return nil, err
-	}
-	return p, a.enable(p, in.Enabled)
+	return a.engine.Open(Definition{
+		Name: in.Name, Listen: listen, Upstream: *in.Upstream,
+		Disabled: in.Enabled != nil && !*in.Enabled,
+	})
 }
 
-// loopbackListen is the address to listen at. With no host it is 127.0.0.1,
-// with no address any port there.
-func loopbackListen(listen *string) (string, error) {
+// listen is the address to listen at: with none any port of 127.0.0.1. Where
+// only loopback will do, no host is 127.0.0.1 too.
+func (a api) listen(listen *string) (string, error) {
 	if listen == nil || *listen == "" {
-		return "127.0.0.1:0", nil
+		return "", nil
 	}
 	host, port, err := net.SplitHostPort(*listen)
 	if err != nil {
 		return "", refuse(http.StatusBadRequest, "bad request body: listen %q is not host:port", *listen)
+	}
+	if a.engine.config.ListenAnywhere {
+		return *listen, nil
 	}
 	if host == "" {
 		host = "127.0.0.1"
@@ -148,7 +145,7 @@ func (a api) updateProxy(r *http.Request) (int, any, error) {
 
 // update changes a proxy. A new upstream drops the connections to the old one.
 func (a api) update(p *Proxy, in proxyInput) error {
-	if in.Listen != nil && *in.Listen != "" && loopback(*in.Listen) != loopback(p.Addr()) {
+	if in.Listen != nil && *in.Listen != "" && spelling(*in.Listen) != spelling(p.Addr()) {
 		return refuse(http.StatusConflict, "proxy %s listens on %s; to move it, delete it and create it anew", p.Name(), p.Addr())
 	}
 	if in.Upstream != nil && *in.Upstream != "" && *in.Upstream != p.Upstream() {

@@ -328,6 +328,66 @@ func TestAPI(t *testing.T) {
 	})
 }
 
+func TestHosts(t *testing.T) {
+	e, p := start(t, proxy.Config{Hosts: []string{"toxiproxy", "10.0.0.7"}, ListenAnywhere: true}, echo(t))
+	url := api(t, e)
+	for _, test := range []struct {
+		host, origin, agent string
+		status              int
+	}{
+		{host: "toxiproxy:8474", status: 200},
+		{host: "ToxiProxy", status: 200},
+		{host: "10.0.0.7:8474", status: 200},
+		{host: "localhost:8474", status: 200},
+		{host: "toxiproxy:8474", origin: "http://toxiproxy:8474", status: 200},
+		{host: "rebound.example.com:8474", status: 403},
+		{host: "toxiproxy.example.com", status: 403},
+		{host: "10.0.0.8:8474", status: 403},
+		{host: "toxiproxy:8474", origin: "http://rebound.example.com", status: 403},
+		{host: "toxiproxy:8474", origin: "http://toxiproxy:3000", status: 403},
+		{host: "toxiproxy:8474", agent: "Mozilla/5.0", status: 403},
+	} {
+		t.Run(fmt.Sprintf("a call to %s from origin %q and agent %q is answered with %d", test.host, test.origin, test.agent, test.status), func(t *testing.T) {
+			r, err := http.NewRequest("GET", url+"/proxies", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Host = test.host
+			if test.origin != "" {
+				r.Header.Set("Origin", test.origin)
+			}
+			if test.agent != "" {
+				r.Header.Set("User-Agent", test.agent)
+			}
+			resp, err := http.DefaultClient.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			if resp.StatusCode != test.status {
+				t.Errorf("status %d", resp.StatusCode)
+			}
+		})
+	}
+
+	t.Run("a proxy on every interface may be opened where that is allowed, and populated again", func(t *testing.T) {
+		client := toxiproxy.NewClient(url)
+		made, err := client.CreateProxy("open", "0.0.0.0:0", p.Upstream())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, port, err := net.SplitHostPort(made.Listen)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, host := range []string{"0.0.0.0", "", "[::]"} {
+			if _, err := client.Populate([]toxiproxy.Proxy{{Name: "open", Listen: host + ":" + port, Upstream: p.Upstream(), Enabled: true}}); err != nil {
+				t.Errorf("populate with host %q: %v", host, err)
+			}
+		}
+	})
+}
+
 // isTimeout reports whether the time limit of a connection ran out.
 func isTimeout(err error) bool {
 	var n net.Error

@@ -199,7 +199,7 @@ func (c *connection) dial() error {
 	c.upstream = upstream
 	requests, responses := io.Reader(c.client), io.Reader(upstream)
 	if c.proxy.kind == "kafka" {
-		session := kafka.NewSession(brokers{c.proxy})
+		session := kafka.NewSession(brokers{c.proxy, c.ctx})
 		requests, responses = session.Requests(requests), session.Responses(responses)
 	}
 	library := c.proxy.engine.library

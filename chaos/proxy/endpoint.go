@@ -1,12 +1,14 @@
 package proxy
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
 	"strconv"
 	"time"
 
+	"example.com/goldenpath/chaos/kafka"
 	"example.com/goldenpath/chaos/proxy/internal/port"
 )
 
@@ -28,9 +30,18 @@ func (ep *endpoint) upstream() string {
 	return ep.proxy.Upstream()
 }
 
-// public is the address for clients on this machine.
+// public is the address that clients are told. Brokers but the one behind the
+// proxy's own port have ports of their own at the same host.
 func (ep *endpoint) public() string {
 	addr := ep.port.Addr()
+	if told := ep.proxy.public; told != "" {
+		if ep.broker == "" {
+			return told
+		}
+		if host, _, err := net.SplitHostPort(told); err == nil {
+			return net.JoinHostPort(host, strconv.Itoa(addr.Port))
+		}
+	}
 	if addr.IP.IsUnspecified() {
 		return net.JoinHostPort("127.0.0.1", strconv.Itoa(addr.Port))
 	}
@@ -81,16 +92,19 @@ func (ep *endpoint) accept(l *net.TCPListener) {
 	}
 }
 
-// brokers gives each broker of a Kafka cluster an address of the proxy. It
-// implements kafka.Directory.
-type brokers struct{ *Proxy }
+// brokers gives each broker of a Kafka cluster an address of the proxy, for one
+// connection. It implements kafka.Directory.
+type brokers struct {
+	*Proxy
+	ctx context.Context // ends with the connection
+}
 
 // Brokers remembers the broker of a cluster that has only one: whatever it
 // calls itself, it is the one behind the proxy.
 func (b brokers) Brokers(addresses []string) {
 	b.doors.Lock()
 	defer b.doors.Unlock()
-	b.only = ""
+	b.listed, b.only = true, ""
 	if len(addresses) == 1 {
 		b.only = loopback(addresses[0])
 	}
@@ -99,17 +113,18 @@ func (b brokers) Brokers(addresses []string) {
 // Local returns the proxy's address for the broker, and opens a port for one
 // that has none yet.
 func (b brokers) Local(address string) (string, error) {
-	b.doors.Lock()
-	defer b.doors.Unlock()
 	address = loopback(address)
 	if address == loopback(b.Upstream()) {
 		return b.main.public(), nil
 	}
-	if ep, ok := b.brokers[address]; ok {
-		return ep.public(), nil
-	}
+	b.learn()
+	b.doors.Lock()
+	defer b.doors.Unlock()
 	if address == b.only {
 		return b.main.public(), nil
+	}
+	if ep, ok := b.brokers[address]; ok {
+		return ep.public(), nil
 	}
 	ep, err := b.open(address)
 	if err != nil {
@@ -117,6 +132,30 @@ func (b brokers) Local(address string) (string, error) {
 	}
 	b.brokers[address] = ep
 	return ep.public(), nil
+}
+
+// learn asks the cluster for its brokers unless a client has: one whose first
+// question is for a group's coordinator gets a broker's address without the list
+// that tells whether there are others. When it fails, for a cluster that wants
+// a password first, the broker is taken for one of several until a client asks.
+func (b brokers) learn() {
+	b.doors.Lock()
+	listed := b.listed
+	b.doors.Unlock()
+	if listed {
+		return
+	}
+	ctx, cancel := context.WithTimeout(b.ctx, b.engine.config.DialTimeout)
+	defer cancel()
+	c, err := new(net.Dialer).DialContext(ctx, "tcp", b.Upstream())
+	if err != nil {
+		return
+	}
+	defer c.Close()
+	defer context.AfterFunc(ctx, func() { _ = c.Close() })()
+	if addresses, err := kafka.List(c); err == nil {
+		b.Brokers(addresses)
+	}
 }
 
 // open opens a port for a broker, at the interface that the proxy listens at.
@@ -151,4 +190,13 @@ func loopback(address string) string {
 		host = "127.0.0.1"
 	}
 	return net.JoinHostPort(host, port)
+}
+
+// spelling gives the addresses that are the same to a listener one spelling.
+func spelling(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if ip := net.ParseIP(host); err == nil && (host == "" || ip != nil && ip.IsUnspecified()) {
+		return net.JoinHostPort("0.0.0.0", port)
+	}
+	return loopback(address)
 }

@@ -44,6 +44,12 @@ type Config struct {
 	OnEvent func(Event)
 	// DialTimeout is how long to wait for a dependency to accept; 5 s when 0.
 	DialTimeout time.Duration
+	// Hosts are the names by which callers may reach Handler besides those of
+	// loopback, without a port: "toxiproxy" between containers.
+	Hosts []string
+	// ListenAnywhere lets callers of Handler open proxies at other addresses than
+	// those of loopback.
+	ListenAnywhere bool
 }
 
 // Engine is a set of proxies and the faults in force on them.
@@ -89,26 +95,26 @@ func New(config Config) *Engine {
 // fails. kind is that of chaos.Target: "kafka" has the addresses of brokers
 // rewritten, every other kind is bytes.
 func (e *Engine) Add(name, kind string, l net.Listener, upstream string) (*Proxy, error) {
-	return e.add(name, kind, l, upstream, true)
+	return e.add(Definition{Name: name, Protocol: kind, Upstream: upstream}, l, true)
 }
 
-// add is Add. owned says that the program owns the proxy, not a caller of the
-// HTTP API.
-func (e *Engine) add(name, kind string, l net.Listener, upstream string, owned bool) (*Proxy, error) {
-	p, err := e.register(name, kind, l, upstream, owned)
+// add is Add. owned says that callers of the HTTP API may not take the proxy
+// away.
+func (e *Engine) add(d Definition, l net.Listener, owned bool) (*Proxy, error) {
+	p, err := e.register(d, l, owned)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("add proxy %s: %w", name, err), l.Close())
+		return nil, errors.Join(fmt.Errorf("add proxy %s: %w", d.Name, err), l.Close())
 	}
 	return p, nil
 }
 
 // register makes a proxy and starts to accept.
-func (e *Engine) register(name, kind string, l net.Listener, upstream string, owned bool) (*Proxy, error) {
+func (e *Engine) register(d Definition, l net.Listener, owned bool) (*Proxy, error) {
 	tcp, ok := l.(*net.TCPListener)
 	if !ok {
 		return nil, fmt.Errorf("listener %T is not TCP", l)
 	}
-	p, err := newProxy(e, name, kind, tcp, upstream, owned)
+	p, err := newProxy(e, d, tcp, owned)
 	if err != nil {
 		return nil, err
 	}
@@ -117,10 +123,10 @@ func (e *Engine) register(name, kind string, l net.Listener, upstream string, ow
 	if e.closed {
 		return nil, ErrClosed
 	}
-	if _, taken := e.proxies[name]; taken {
+	if _, taken := e.proxies[d.Name]; taken {
 		return nil, ErrProxyExists
 	}
-	e.proxies[name] = p
+	e.proxies[d.Name] = p
 	p.main.serve(tcp)
 	return p, nil
 }

@@ -15,7 +15,8 @@ type Proxy struct {
 	engine *Engine
 	name   string
 	kind   string
-	owned  bool // by the program; the HTTP API may not take it away
+	public string // what clients of Kafka are told to dial; empty is where it listens
+	owned  bool   // by the program; the HTTP API may not take it away
 	main   *endpoint
 
 	mu          sync.Mutex
@@ -28,19 +29,20 @@ type Proxy struct {
 	// newest faults want them.
 	doors   sync.Mutex
 	brokers map[string]*endpoint // Kafka brokers but the one behind main
-	only    string               // address of the only broker of the cluster
+	listed  bool                 // the cluster has told its brokers
+	only    string               // address of the only one of them
 }
 
 // newProxy makes a proxy that does not accept yet.
-func newProxy(e *Engine, name, kind string, l *net.TCPListener, upstream string, owned bool) (*Proxy, error) {
-	if name == "" {
+func newProxy(e *Engine, d Definition, l *net.TCPListener, owned bool) (*Proxy, error) {
+	if d.Name == "" {
 		return nil, errors.New("a proxy needs a name")
 	}
-	if err := checkUpstream(upstream); err != nil && (upstream != "" || !owned) {
+	if err := checkUpstream(d.Upstream); err != nil && (d.Upstream != "" || !owned) {
 		return nil, err
 	}
 	p := &Proxy{
-		engine: e, name: name, kind: kind, owned: owned, upstream: upstream,
+		engine: e, name: d.Name, kind: d.Protocol, public: d.Public, owned: owned, upstream: d.Upstream,
 		connections: make(map[*connection]struct{}),
 		brokers:     make(map[string]*endpoint),
 	}
@@ -77,8 +79,11 @@ func (p *Proxy) Upstream() string {
 // was restarted on another port. Open connections are left alone.
 func (p *Proxy) SetUpstream(address string) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.upstream = address
+	p.mu.Unlock()
+	p.doors.Lock()
+	p.listed, p.only = false, ""
+	p.doors.Unlock()
 }
 
 // CloseConnections resets every open connection. New ones are accepted as ever.

@@ -56,7 +56,8 @@ func (a *app) doctor(ctx context.Context, asJSON bool) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	list := []finding{checkGo(ctx), checkAir(ctx, p), checkPostgres(ctx), checkRedis(ctx), checkKafka(), checkDocker(ctx), checkState(p), checkDisk(p), checkWatch(p)}
+	list := []finding{checkGo(ctx), checkAir(ctx, p), checkState(p), checkDisk(p), checkWatch(p)}
+	list = append(list, checkEngine(ctx, p)...)
 	list = append(list, checkPorts(p)...)
 	failed := 0
 	for _, f := range list {
@@ -128,17 +129,17 @@ func checkRedis(ctx context.Context) finding {
 
 func checkKafka() finding { return finding{"kafka", ok, "kfake, inside the supervisor", ""} }
 
-func checkDocker(ctx context.Context) finding {
-	if _, err := exec.LookPath("docker"); err != nil {
-		return finding{"docker", ok, "not there, and not needed", ""}
+// checkEngine says what `up` would use, why, and what that needs.
+func checkEngine(ctx context.Context, p *project.Project) []finding {
+	choice, err := stack.Choose(ctx, p, "auto")
+	if err != nil {
+		return []finding{{"engine", bad, err.Error(), console.HintOf(err)}}
 	}
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
-	defer cancel()
-	out, err := exec.CommandContext(ctx, "docker", "info", "--format", "{{.ServerVersion}}").Output()
-	if err != nil || strings.TrimSpace(string(out)) == "" {
-		return finding{"docker", ok, "its engine does not answer; not needed", ""}
+	list := []finding{{"engine", ok, choice.Engine + ": " + choice.Why, ""}}
+	if choice.Engine == "embedded" {
+		list = append(list, checkPostgres(ctx), checkRedis(ctx), checkKafka())
 	}
-	return finding{"docker", ok, "engine " + strings.TrimSpace(string(out)) + "; not needed by the embedded engine", ""}
+	return list
 }
 
 func checkState(p *project.Project) finding {

@@ -59,10 +59,10 @@ func (a *app) down(ctx context.Context, volumes bool) error {
 	for _, r := range left {
 		a.Saying("ended %s (pid %d), left by a supervisor that crashed", r.Name, r.PID)
 	}
+	if err := stack.CleanUp(ctx, p, dir, volumes); err != nil {
+		return err
+	}
 	if volumes {
-		if err := stack.RemoveData(dir); err != nil {
-			return err
-		}
 		a.Saying("data thrown away")
 	}
 	if ran || len(left) > 0 {

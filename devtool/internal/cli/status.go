@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -36,6 +37,7 @@ func (a *app) status(ctx context.Context, c *control.Client, asJSON bool) error 
 	if err != nil {
 		return err
 	}
+	st.Forwarded = forwarded(os.Getenv, st.Endpoints)
 	if asJSON {
 		return a.json(st)
 	}
@@ -49,6 +51,7 @@ func (a *app) status(ctx context.Context, c *control.Client, asJSON bool) error 
 		rows = append(rows, []string{p.Name, "process", string(p.State), "pid " + strconv.Itoa(p.PID), strconv.Itoa(p.Restarts), ""})
 	}
 	console.Table(w, []string{"name", "kind", "state", "where", "restarts", "server"}, rows)
+	a.printForwarded(st)
 	fmt.Fprintf(w, "\nreload: %s; %s, %d held, %d dropped, last took %s\n", st.Reload.Watching, plural(st.Reload.Count, "reload"),
 		st.Reload.Held, st.Reload.Dropped, console.Seconds(time.Duration(st.Reload.LastMS)*time.Millisecond))
 	if st.Reload.LastError != "" {

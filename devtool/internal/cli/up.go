@@ -46,7 +46,7 @@ func (a *app) upCommand() *cobra.Command {
 }
 
 func (o *upOptions) flags(c *cobra.Command) {
-	c.Flags().StringVar(&o.engine, "engine", "auto", "who provides the dependencies: "+strings.Join(stack.Engines, " or "))
+	c.Flags().StringVar(&o.engine, "engine", "auto", "who provides the dependencies: "+strings.Join(stack.Engines, ", "))
 	c.Flags().BoolVar(&o.fresh, "fresh", false, "throw the data away first")
 	c.Flags().Uint64Var(&o.seed, "chaos-seed", 1, "seed of the faults' random draws")
 }
@@ -155,7 +155,7 @@ func (a *app) upAlready(ctx context.Context, p *project.Project, o upOptions, vi
 		case err == nil && !waiting:
 			waiting = true
 			a.Saying("another up (pid %d) is %s; waiting for it", st.Supervisor.PID, st.State)
-		case errors.Is(err, control.ErrNoStack):
+		case errors.Is(err, control.ErrNoStack), errors.Is(err, control.ErrEnded):
 			// Its socket may not be there yet, or not any more.
 			if unanswered++; unanswered > 100 {
 				return console.Fail(console.ExitFailed, self()+" down, then up", "a supervisor holds %s's lock but does not answer", p.Root)
@@ -165,7 +165,7 @@ func (a *app) upAlready(ctx context.Context, p *project.Project, o upOptions, vi
 				return err
 			}
 			if unanswered > 2 && stack.Holder(dir) == 0 {
-				return console.Fail(console.ExitFailed, self()+" up", "the other up ended before it was ready")
+				return a.up(ctx, o) // it has ended: now it is our turn
 			}
 		case err != nil:
 			return err
@@ -246,6 +246,7 @@ func (v *upView) ready(st control.Status, head string) {
 	w := v.app.Out
 	fmt.Fprintf(w, "\n%s (engine %s, pid %d)\n\n", console.Paint(v.app.OutColor, console.Bold, head), st.Engine, st.Supervisor.PID)
 	fmt.Fprintf(w, "  %-10s %s\n", "service", st.Endpoints["service"])
+	v.app.printForwarded(st)
 	fmt.Fprintf(w, "  %-10s %s\n", "toxiproxy", st.Endpoints["toxiproxy"])
 	for _, d := range st.Dependencies {
 		fmt.Fprintf(w, "  %-10s %-24s %s\n", d.Name, d.Proxy, d.Server)

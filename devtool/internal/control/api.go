@@ -34,6 +34,9 @@ type Status struct {
 	Project      string            `json:"project"`
 	Captures     string            `json:"captures"` // directory of the captured requests
 	Moved        []Moved           `json:"moved,omitempty"`
+	// Forwarded has the addresses at which GitHub Codespaces forwards the
+	// endpoints; the command that prints the status fills it in.
+	Forwarded map[string]string `json:"forwarded,omitempty"`
 }
 
 // Process is a program of the project.

@@ -20,6 +20,9 @@ import (
 	"example.com/goldenpath/devtool/internal/reload"
 )
 
+// ErrEnded says that the supervisor ended while it was asked.
+var ErrEnded = errors.New("the supervisor ended while it was asked")
+
 // ErrNoStack says that no supervisor answers at the socket.
 var ErrNoStack = &console.Failure{Exit: console.ExitNoStack, Text: "no stack is running here", Hint: "devtool up"}
 
@@ -138,7 +141,7 @@ func (c *Client) send(ctx context.Context, method, path string, body any) (*http
 		return nil, ErrNoStack
 	}
 	if errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, io.EOF) {
-		return nil, &console.Failure{Exit: console.ExitNoStack, Text: "the supervisor ended while it was asked", Hint: "devtool up", Cause: err}
+		return nil, &console.Failure{Exit: console.ExitNoStack, Hint: "devtool up", Cause: fmt.Errorf("%w: %w", ErrEnded, err)}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("ask the supervisor: %w", err)

@@ -155,6 +155,24 @@ func (t *Template) Exists(ctx context.Context) (bool, error) {
 	return found, nil
 }
 
+// Untouched says whether a database has nothing in it, as an image's entrypoint
+// leaves it: no relation and no function outside of the system's schemas.
+func Untouched(ctx context.Context, url string) (bool, error) {
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return false, fmt.Errorf("look into the database: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	var untouched bool
+	err = conn.QueryRow(ctx, `WITH ours AS (SELECT oid FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema')
+		SELECT NOT EXISTS (SELECT FROM pg_class WHERE relnamespace IN (SELECT oid FROM ours))
+		AND NOT EXISTS (SELECT FROM pg_proc WHERE pronamespace IN (SELECT oid FROM ours))`).Scan(&untouched)
+	if err != nil {
+		return false, fmt.Errorf("look into the database: %w", err)
+	}
+	return untouched, nil
+}
+
 // CreateLive makes the live database from the template, unless Exists.
 func (t *Template) CreateLive(ctx context.Context) error {
 	exists, err := t.Exists(ctx)

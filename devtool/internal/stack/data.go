@@ -116,7 +116,7 @@ func withConn[T any](ctx context.Context, url string, f func(*pgx.Conn) (T, erro
 }
 
 // prepareData brings the live database to the newest migrations, keeping what is
-// in it; where there is none it is made from the template.
+// in it; where there is none, or nothing in it yet, it is made from the template.
 func (s *Stack) prepareData(ctx context.Context) error {
 	x, err := s.readData()
 	if err != nil {
@@ -126,7 +126,13 @@ func (s *Stack) prepareData(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if live {
+	asNew := s.opts.Fresh && s.engine.Keeps()
+	if live && !asNew {
+		if asNew, err = schema.Untouched(ctx, x.sql.URL(x.name)); err != nil {
+			return err
+		}
+	}
+	if live && !asNew {
 		if x.source.Dir == "" {
 			return nil
 		}
@@ -142,7 +148,7 @@ func (s *Stack) prepareData(ctx context.Context) error {
 		if _, err := x.template.Ensure(ctx, x.key, x.fill); err != nil {
 			return "", err
 		}
-		if err := x.template.CreateLive(ctx); err != nil {
+		if err := x.template.Restore(ctx); err != nil {
 			return "", err
 		}
 		if x.profile == nil {

@@ -2,11 +2,8 @@ package stack
 
 import (
 	"context"
-	"fmt"
 
-	"example.com/goldenpath/devtool/internal/console"
 	"example.com/goldenpath/devtool/internal/project"
-	"example.com/goldenpath/devtool/internal/stack/embedded"
 )
 
 // Engine provides the servers behind the proxies.
@@ -15,6 +12,12 @@ type Engine interface {
 	Name() string
 	// Server returns the server of a dependency, not yet started.
 	Server(d project.Dependency) (Server, error)
+	// Discard throws the data away, and ends what a supervisor that crashed left
+	// of the engine. No server runs, and the next Start begins with nothing.
+	Discard(ctx context.Context) error
+	// Keeps says that the data is not the engine's to discard: it is made as new
+	// in place, once the servers answer.
+	Keeps() bool
 }
 
 // Server is one dependency's server. Its methods may be called from any
@@ -58,36 +61,4 @@ type flusher interface {
 // resetter is a Server that can make its data as new and go on.
 type resetter interface {
 	Reset(ctx context.Context) error
-}
-
-// Engines are the names that --engine takes.
-var Engines = []string{"auto", "embedded"}
-
-// chooseEngine returns the name of the engine to use and why.
-func chooseEngine(asked string) (name, why string, err error) {
-	switch asked {
-	case "", "auto":
-		return "embedded", "servers on this machine, no Docker needed", nil
-	case "embedded":
-		return "embedded", "as asked", nil
-	}
-	return "", "", console.Fail(console.ExitUsage, "devtool up --engine embedded",
-		"there is no engine %q; this version has: %v", asked, Engines)
-}
-
-type embeddedEngine struct{ config embedded.Config }
-
-func (e embeddedEngine) Name() string { return "embedded" }
-
-func (e embeddedEngine) Server(d project.Dependency) (Server, error) {
-	switch d.Kind {
-	case "postgres":
-		return embedded.NewPostgres(e.config, embedded.PostgresOptions{
-			Name: d.Name, Database: d.Database, User: d.User, Password: d.Password}), nil
-	case "redis":
-		return embedded.NewRedis(e.config, embedded.RedisOptions{Name: d.Name}), nil
-	case "kafka":
-		return embedded.NewKafka(e.config, embedded.KafkaOptions{Name: d.Name, Topics: d.Topics}), nil
-	}
-	return nil, fmt.Errorf("dependency %s: the embedded engine has no %q", d.Name, d.Kind)
 }

@@ -20,7 +20,6 @@ import (
 	"example.com/goldenpath/devtool/internal/process"
 	"example.com/goldenpath/devtool/internal/project"
 	"example.com/goldenpath/devtool/internal/reload"
-	"example.com/goldenpath/devtool/internal/stack/embedded"
 )
 
 // Options says what to bring up and whom to tell.
@@ -82,7 +81,7 @@ var ErrRunning = errors.New("a stack runs already for this worktree")
 // answers on the control socket. Nothing else runs yet: see Up. The caller
 // calls Close in the end, whatever happened.
 func Open(opts Options) (*Stack, error) {
-	name, why, err := chooseEngine(opts.Engine)
+	choice, err := Choose(context.Background(), opts.Project, opts.Engine)
 	if err != nil {
 		return nil, err
 	}
@@ -100,14 +99,14 @@ func Open(opts Options) (*Stack, error) {
 	s := &Stack{opts: opts, project: opts.Project, stateDir: stateDir, lock: lock, since: time.Now(),
 		down: make(chan struct{}), state: control.Starting, endpoints: map[string]string{}}
 	s.life, s.end = context.WithCancel(context.Background())
-	if err := s.open(name, why); err != nil {
+	if err := s.open(choice); err != nil {
 		s.Close()
 		return nil, err
 	}
 	return s, nil
 }
 
-func (s *Stack) open(engine, why string) error {
+func (s *Stack) open(choice Choice) error {
 	logDir, err := s.project.Local("logs")
 	if err != nil {
 		return err
@@ -120,7 +119,7 @@ func (s *Stack) open(engine, why string) error {
 	if s.registry, err = process.OpenRegistry(filepath.Join(s.stateDir, "processes.json")); err != nil {
 		return err
 	}
-	s.say("engine %s: %s", engine, why)
+	s.say("engine %s: %s", choice.Engine, choice.Why)
 	left, err := s.registry.Reap(3 * time.Second)
 	if err != nil {
 		return err
@@ -128,20 +127,9 @@ func (s *Stack) open(engine, why string) error {
 	for _, r := range left {
 		s.say("ended %s (pid %d), left by a supervisor that crashed", r.Name, r.PID)
 	}
-	if s.opts.Fresh {
-		if err := RemoveData(s.stateDir); err != nil {
-			return err
-		}
-		s.say("data thrown away, as --fresh asks")
+	if err := s.openEngine(choice.Engine); err != nil {
+		return err
 	}
-	dataDir := filepath.Join(s.stateDir, "data")
-	if err := os.MkdirAll(dataDir, 0o711); err != nil {
-		return fmt.Errorf("make the data directory: %w", err)
-	}
-	s.engine = embeddedEngine{embedded.Config{
-		Dir: dataDir, Registry: s.registry, Output: s.logs.Writer,
-		Progress: func(text string) { s.say("%s", text) },
-	}}
 	s.builder = &reload.Builder{Root: s.project.Root, OutDir: filepath.Join(s.stateDir, "builds"), Flags: s.project.Reload.Flags}
 	s.ports = openPorts(s.stateDir)
 	for _, p := range s.project.Processes {
@@ -164,12 +152,33 @@ func (s *Stack) open(engine, why string) error {
 	return nil
 }
 
-// RemoveData throws away what a stack keeps between two ups: databases,
-// topics. Binaries and remembered ports stay.
-func RemoveData(stateDir string) error {
-	if err := os.RemoveAll(filepath.Join(stateDir, "data")); err != nil {
-		return fmt.Errorf("throw the data away: %w", err)
+// openEngine makes the engine ready: what another one left is ended, and the data
+// is thrown away where that is asked for.
+func (s *Stack) openEngine(name string) error {
+	ctx, cancel := context.WithTimeout(s.life, time.Minute)
+	defer cancel()
+	if last := readTrace(s.stateDir); last.engine != name && !last.down {
+		if err := CleanUp(ctx, s.project, s.stateDir, false); err != nil {
+			return err
+		}
 	}
+	var err error
+	if s.engine, err = s.newEngine(name); err != nil {
+		return err
+	}
+	if err := (trace{engine: name}).write(s.stateDir); err != nil {
+		return err
+	}
+	if _, err := os.Stat(laterPath(s.stateDir)); err == nil {
+		s.opts.Fresh = true
+	}
+	if !s.opts.Fresh {
+		return nil
+	}
+	if err := s.engine.Discard(ctx); err != nil {
+		return err
+	}
+	s.say("data thrown away, as asked")
 	return nil
 }
 
@@ -281,6 +290,11 @@ func (s *Stack) Close() {
 			s.logs.Say("%v", err)
 		}
 	})
+	if s.engine != nil {
+		if err := (trace{s.engine.Name(), true}).write(s.stateDir); err != nil {
+			s.logs.Say("%v", err)
+		}
+	}
 	if s.control != nil {
 		if err := s.control.Close(); err != nil {
 			s.logs.Say("close the control socket: %v", err)

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -67,6 +69,9 @@ func (s *Stack) Up(ctx context.Context) error {
 	}
 	if err := group.Wait(); err != nil {
 		return s.upFailed(ctx, err)
+	}
+	if err := os.Remove(laterPath(s.stateDir)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("note that the data is new: %w", err)
 	}
 	s.watch()
 	s.mu.Lock()
@@ -181,6 +186,11 @@ func (s *Stack) serve(l net.Listener, serve func(net.Listener) error, stop func(
 func (s *Stack) startDependency(ctx context.Context, d *dependency) (string, error) {
 	if err := d.start(ctx); err != nil {
 		return "", err
+	}
+	if s.opts.Fresh && s.engine.Keeps() && d != s.database() { // of which prepareData takes care
+		if err := d.reset(ctx, nil); err != nil {
+			return "", err
+		}
 	}
 	return fmt.Sprintf("%s behind the proxy on %s", d.server.Describe(), d.addr), nil
 }

@@ -33,6 +33,8 @@ func TestMain(m *testing.M) {
 		os.Exit(ServerMain(os.Args[1:], os.Environ(), stdio))
 	case RoleWorker:
 		os.Exit(WorkerMain(os.Args[1:], os.Environ(), stdio))
+	case RoleScheduler:
+		os.Exit(SchedulerMain(os.Args[1:], os.Environ(), stdio))
 	}
 	os.Exit(postgrestest.Main(m, func(s *postgrestest.Server) { server = s }))
 }
@@ -55,7 +57,7 @@ func settings(t testing.TB, environ ...string) config.Config {
 
 func away() []string {
 	return []string{
-		"HTTP_ADDR=127.0.0.1:0", "ADMIN_ADDR=127.0.0.1:0", "WORKER_ADMIN_ADDR=127.0.0.1:0",
+		"HTTP_ADDR=127.0.0.1:0", "ADMIN_ADDR=127.0.0.1:0", "WORKER_ADMIN_ADDR=127.0.0.1:0", "SCHEDULER_ADMIN_ADDR=127.0.0.1:0",
 		"DATABASE_URL=postgres://me:hunter2@" + nowhere + "/x", "REDIS_URL=redis://" + nowhere, "KAFKA_BROKERS=" + nowhere,
 		"RATE_LIMIT_RPS=0", "SERVICE_ENV=test",
 	}

@@ -66,13 +66,29 @@ func TestConfigCommands(t *testing.T) {
 			t.Errorf("%d %q", code, out)
 		}
 	})
-	for _, args := range [][]string{{"run"}, {"config"}, {"config", "nothing"}, {"config", "check", "--yaml"}, {"config", "check", "x"}, {"config", "example", "x"}} {
+	for _, args := range [][]string{{"run"}, {"config"}, {"config", "nothing"}, {"config", "check", "--yaml"}, {"config", "check", "x"}, {"config", "example", "x"},
+		{"health", "x"}, {"migrate", "x"}, {"migrate", "--timeout", "soon"}, {"migrate", "--timeout", "0s"}, {"migrate", "--down"}} {
 		t.Run("wrong usage is code 2 with the usage: "+strings.Join(args, " "), func(t *testing.T) {
 			if code, out, errs := run(nil, args...); code != 2 || out != "" || !strings.Contains(errs, "usage: server ") {
 				t.Errorf("%d %q %q", code, out, errs)
 			}
 		})
 	}
+	t.Run("only the server migrates", func(t *testing.T) {
+		for role, main := range map[Role]func(args, environ []string, stdio Stdio) int{RoleWorker: WorkerMain, RoleScheduler: SchedulerMain} {
+			var o, e buffer
+			if code := main([]string{"migrate"}, nil, Stdio{Out: &o, Err: &e}); code != 2 || !strings.Contains(e.String(), "usage: "+string(role)) || strings.Contains(e.String(), "schema") {
+				t.Errorf("%s: %d %s", role, code, &e)
+			}
+		}
+	})
+	t.Run("in production the scheduler needs no database", func(t *testing.T) {
+		var o, e buffer
+		environ := []string{"SERVICE_ENV=production", "REDIS_URL=rediss://redis.internal:6380/0"}
+		if code := SchedulerMain([]string{"config", "check"}, environ, Stdio{Out: &o, Err: &e}); code != 0 {
+			t.Errorf("%d %s", code, &o)
+		}
+	})
 	t.Run("a start with a configuration that is not valid prints every problem and is code 1", func(t *testing.T) {
 		code, out, errs := run([]string{"ENV_FILE=" + file})
 		if code != 1 || out != "" || strings.Count(errs, "problem: ") != 2 {
@@ -129,7 +145,7 @@ func start(t *testing.T, role Role, environ ...string) *child {
 }
 
 func TestSignals(t *testing.T) {
-	for _, role := range []Role{RoleServer, RoleWorker} {
+	for _, role := range []Role{RoleServer, RoleWorker, RoleScheduler} {
 		for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 			t.Run("with every dependency away the "+string(role)+" starts, and ends well on "+signal.String(), func(t *testing.T) {
 				c := start(t, role, "SHUTDOWN_TIMEOUT=5s")

@@ -17,10 +17,10 @@ import (
 // in flight is done.
 const flushTimeout = 3 * time.Second
 
-// Process is a server or a worker that is put together and listens, and does
-// nothing yet.
+// Process is a server, a worker or a scheduler that is put together and listens,
+// and does nothing yet.
 type Process struct {
-	// HTTPAddr is where the public port listens, empty for a worker.
+	// HTTPAddr is where the public port listens, empty for all but a server.
 	HTTPAddr string
 	// AdminAddr is where the admin port listens.
 	AdminAddr string
@@ -30,7 +30,8 @@ type Process struct {
 	shutdownTimeout time.Duration
 
 	public, admin *door
-	// work is what a worker does until its context ends; nil for a server.
+	// work is what a worker or a scheduler does until its context ends; nil for a
+	// server.
 	work func(ctx context.Context) error
 	// closers are run in the reverse of this order.
 	closers []closer

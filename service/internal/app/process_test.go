@@ -197,6 +197,9 @@ func TestPort(t *testing.T) {
 			func() (*Process, error) {
 				return Worker(t.Context(), settings(t, "WORKER_ADMIN_ADDR="+l.Addr().String()), quiet)
 			},
+			func() (*Process, error) {
+				return Scheduler(t.Context(), settings(t, "SCHEDULER_ADMIN_ADDR="+l.Addr().String()), quiet)
+			},
 		} {
 			if _, err := start(); err == nil || !strings.Contains(err.Error(), "ADMIN_ADDR") {
 				t.Errorf("err = %v", err)

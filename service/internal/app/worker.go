@@ -18,11 +18,14 @@ import (
 // be up. Spans also go to the extra processors. The caller runs the Process or
 // closes it.
 func Worker(ctx context.Context, c config.Config, log *zap.Logger, spans ...sdktrace.SpanProcessor) (_ *Process, err error) {
-	b, err := begin(ctx, RoleWorker, c, log, spans)
+	b, err := begin(RoleWorker, c, log, spans)
 	if err != nil {
 		return nil, err
 	}
 	defer b.closeIf(&err)
+	if err = b.openNotes(ctx, c); err != nil {
+		return nil, err
+	}
 
 	topic := kafka.Config{Brokers: c.KafkaBrokers, Topic: c.KafkaTopic, Group: c.KafkaGroup, Timeout: c.KafkaTimeout}
 	producer, err := kafka.NewProducer(topic, b.tracing.Provider, log.Named("kafka"))
@@ -37,11 +40,14 @@ func Worker(ctx context.Context, c config.Config, log *zap.Logger, spans ...sdkt
 		NewConsumer: func(handle func(context.Context, domain.Event) error) (worker.Consumer, error) {
 			return kafka.NewConsumer(topic, b.tracing.Provider, log.Named("kafka"), handle)
 		},
-		Redis:   b.redis.Asynq(),
-		Notes:   b.notes,
-		Ledger:  b.db,
-		Tracing: b.tracing.Provider,
-		Log:     log.Named("worker"),
+		Redis:     b.redis.Asynq(),
+		Notes:     b.notes,
+		Ledger:    b.db,
+		Retention: c.LedgerRetention,
+		Pruned:    b.metrics.Pruning(),
+		Tracing:   b.tracing.Provider,
+		Log:       log.Named("worker"),
+		Now:       time.Now,
 		// The worker takes up to a second more to give up on a part that is stuck.
 		Grace: c.ShutdownTimeout - min(c.ShutdownTimeout/2, 2*time.Second),
 	})
@@ -57,7 +63,7 @@ func Worker(ctx context.Context, c config.Config, log *zap.Logger, spans ...sdkt
 		observability.Check{Name: "redis", Ping: b.redis.Ping},
 		observability.Check{Name: "kafka", Ping: producer.Ping},
 	)
-	if err = b.openAdmin(ctx, "WORKER_ADMIN_ADDR", c.WorkerAdminAddr); err != nil {
+	if err = b.openAdmin(ctx, c); err != nil {
 		return nil, err
 	}
 	return &b.Process, nil

@@ -8,8 +8,8 @@ package config
 
 import "time"
 
-// Config is the configuration of server and worker; both read the same
-// variables, so that one .env serves the two side by side.
+// Config is the configuration of server, worker and scheduler; all read the same
+// variables, so that one .env serves them side by side.
 //
 // Tags: env is the variable, default its value when none is given, doc its
 // line in .env.example, section begins a new block there. The checks are
@@ -20,11 +20,12 @@ type Config struct {
 	Environment string `env:"SERVICE_ENV" default:"development" oneof:"development,test,staging,production" section:"The process" doc:"Where the service runs. In production the development credentials are refused."`
 	LogLevel    string `env:"LOG_LEVEL" default:"info" oneof:"debug,info,warn,error" doc:"The least level that is logged."`
 
-	HTTPAddr        string        `env:"HTTP_ADDR" default:"127.0.0.1:8081" form:"address" section:"Listening" doc:"Where the server answers HTTP, Connect, gRPC and gRPC-Web. Port 0 takes any free one and logs it."`
-	AdminAddr       string        `env:"ADMIN_ADDR" default:"127.0.0.1:8082" form:"address" doc:"Where the server answers /healthz, /readyz and /metrics."`
-	WorkerAdminAddr string        `env:"WORKER_ADMIN_ADDR" default:"127.0.0.1:8083" form:"address" doc:"The same for the worker, which has no other port."`
-	HTTPTimeout     time.Duration `env:"HTTP_TIMEOUT" default:"30s" min:"100ms" max:"10m" doc:"The longest that one request may take."`
-	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" default:"10s" min:"100ms" max:"10m" doc:"How long requests and tasks in flight may go on after SIGTERM."`
+	HTTPAddr           string        `env:"HTTP_ADDR" default:"127.0.0.1:8081" form:"address" section:"Listening" doc:"Where the server answers HTTP, Connect, gRPC and gRPC-Web. Port 0 takes any free one and logs it."`
+	AdminAddr          string        `env:"ADMIN_ADDR" default:"127.0.0.1:8082" form:"address" doc:"Where the server answers /healthz, /readyz and /metrics."`
+	WorkerAdminAddr    string        `env:"WORKER_ADMIN_ADDR" default:"127.0.0.1:8083" form:"address" doc:"The same for the worker, which has no other port."`
+	SchedulerAdminAddr string        `env:"SCHEDULER_ADMIN_ADDR" default:"127.0.0.1:8084" form:"address" doc:"The same for the scheduler, which has no other port."`
+	HTTPTimeout        time.Duration `env:"HTTP_TIMEOUT" default:"30s" min:"100ms" max:"10m" doc:"The longest that one request may take."`
+	ShutdownTimeout    time.Duration `env:"SHUTDOWN_TIMEOUT" default:"10s" min:"100ms" max:"10m" doc:"How long requests and tasks in flight may go on after SIGTERM."`
 
 	RateLimitRPS   float64 `env:"RATE_LIMIT_RPS" default:"200" min:"0" max:"1000000" section:"Rate limit, for each client address" doc:"Requests a second. 0 turns the limit off."`
 	RateLimitBurst int     `env:"RATE_LIMIT_BURST" default:"400" min:"1" max:"1000000" doc:"Requests that may come at once."`
@@ -42,6 +43,9 @@ type Config struct {
 	KafkaTopic   string        `env:"KAFKA_TOPIC" default:"notes.v1" form:"name" doc:"Where the events of notes go."`
 	KafkaGroup   string        `env:"KAFKA_GROUP" default:"notes-worker" form:"name" doc:"The worker's consumer group."`
 	KafkaTimeout time.Duration `env:"KAFKA_TIMEOUT" default:"10s" min:"100ms" max:"5m" doc:"The longest that one request to a broker may take."`
+
+	PruneInterval   time.Duration `env:"PRUNE_INTERVAL" default:"1h" min:"1m" max:"168h" section:"Maintenance" doc:"How often the scheduler has what is old pruned."`
+	LedgerRetention time.Duration `env:"LEDGER_RETENTION" default:"336h" min:"24h" max:"8760h" doc:"How long it is remembered which events were handled. Keep it longer than Kafka keeps the topic: an event that comes again later is handled again."`
 
 	OTLPEndpoint string `env:"OTEL_EXPORTER_OTLP_ENDPOINT" scheme:"http,https" section:"Traces" doc:"Base URL of an OTLP/HTTP collector, for example http://127.0.0.1:4318. Empty: spans are not exported."`
 

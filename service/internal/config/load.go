@@ -32,6 +32,9 @@ type Sources struct {
 	// it, else it is .env in the working directory. Only that last one may be
 	// absent.
 	EnvFile string
+	// Unused names the secrets that the process has no use for. In production
+	// it need not be given them.
+	Unused []string
 }
 
 // Load reads the configuration. When the report has problems, the Config must
@@ -105,7 +108,7 @@ func Load(s Sources) (Config, Report) {
 		}
 		reflect.ValueOf(&c).Elem().Field(v.field).Set(value)
 	}
-	c.crossCheck(origin, &report)
+	c.crossCheck(s.Unused, origin, &report)
 	warnUnknown(file, all, lines, &report)
 	return c, report
 }
@@ -158,7 +161,7 @@ func readLimited(file string) ([]byte, error) {
 }
 
 // crossCheck holds the rules between variables.
-func (c *Config) crossCheck(origin func(name string) Problem, report *Report) {
+func (c *Config) crossCheck(unused []string, origin func(name string) Problem, report *Report) {
 	refuse := func(name, reason, hint string) {
 		if !report.names(name) {
 			p := origin(name)
@@ -169,6 +172,7 @@ func (c *Config) crossCheck(origin func(name string) Problem, report *Report) {
 	taken := map[string]string{}
 	for _, l := range []struct{ name, addr string }{
 		{"HTTP_ADDR", c.HTTPAddr}, {"ADMIN_ADDR", c.AdminAddr}, {"WORKER_ADMIN_ADDR", c.WorkerAdminAddr},
+		{"SCHEDULER_ADMIN_ADDR", c.SchedulerAdminAddr},
 	} {
 		other, twice := taken[l.addr]
 		if twice && l.addr != "" && !strings.HasSuffix(l.addr, ":0") {
@@ -179,7 +183,7 @@ func (c *Config) crossCheck(origin func(name string) Problem, report *Report) {
 	if c.Environment == "production" {
 		for _, v := range variables() {
 			field := reflect.ValueOf(c).Elem().Field(v.field)
-			if v.secret && field.String() == v.Default {
+			if v.secret && field.String() == v.Default && !slices.Contains(unused, v.Name) {
 				refuse(v.Name, "has the default value, which is for development", "set "+v.Name+" in the environment")
 			}
 		}

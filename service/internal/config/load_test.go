@@ -168,6 +168,12 @@ func TestRulesBetweenVariables(t *testing.T) {
 			t.Errorf("problem = %+v", p)
 		}
 	})
+	t.Run("production does not ask a process for secrets that it has no use for", func(t *testing.T) {
+		_, r := Load(Sources{Environ: []string{"SERVICE_ENV=production"}, Unused: []string{"DATABASE_URL"}})
+		if p := only(t, r); p.Variable != "REDIS_URL" {
+			t.Errorf("problem = %+v", p)
+		}
+	})
 	t.Run("a database limit beyond the request's is worth a warning", func(t *testing.T) {
 		_, r := Load(Sources{Environ: []string{"HTTP_TIMEOUT=2s"}})
 		if !r.OK() || len(r.Warnings) != 1 || r.Warnings[0].Variable != "DATABASE_TIMEOUT" || r.Warnings[0].Source != "default" {

@@ -74,6 +74,29 @@ func (m *Metrics) CaptureStats(stats func() (written, dropped uint64)) {
 	)
 }
 
+// Pruning returns what the worker tells how many keys it has forgotten. It is
+// called once, by a process that prunes.
+func (m *Metrics) Pruning() func(keys int64) {
+	pruned := prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "ledger_keys_pruned_total",
+		Help: "Keys of handled events that the ledger has forgotten because of their age.",
+	})
+	m.registry.MustRegister(pruned)
+	return func(keys int64) { pruned.Add(float64(keys)) }
+}
+
+// Scheduling returns what the scheduler tells how its attempts ended. It is
+// called once, by a process that schedules. Both labels must come from small,
+// fixed sets.
+func (m *Metrics) Scheduling() func(task, result string) {
+	scheduled := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "scheduler_tasks_total",
+		Help: "Attempts to schedule a task, by its type and result: enqueued, present (it was there already) or failed.",
+	}, []string{"task", "result"})
+	m.registry.MustRegister(scheduled)
+	return func(task, result string) { scheduled.WithLabelValues(task, result).Inc() }
+}
+
 // Handler answers scrapes.
 func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})

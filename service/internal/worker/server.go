@@ -37,6 +37,7 @@ func newServer(d Deps) *server {
 	mux := asynq.NewServeMux()
 	mux.Use(traced(d.Tracing.Tracer("example.com/goldenpath/service/internal/worker"), log))
 	mux.HandleFunc(CountWordsTask, counting(d.Notes))
+	mux.HandleFunc(PruneTask, pruning(d))
 	return &server{
 		handler: mux,
 		log:     log,

@@ -1,7 +1,9 @@
 // Package worker carries on what a request has begun: it publishes the events
-// of the outbox, turns events of the topic into tasks, and runs the tasks.
+// of the outbox, turns events of the topic into tasks, and runs the tasks. The
+// scheduler, a process of its own, adds those that no request asks for.
 //
 //	outbox ─ relay ─► topic notes.v1 ─ consumer ─► queue ─ server ─► use case
+//	                                  scheduler ───► ┘
 //
 // Every arrow delivers at least once, and the end of the line counts once. The
 // relay publishes an event once as long as its process lives, and again after a
@@ -58,11 +60,6 @@ type Counter interface {
 	CountWords(ctx context.Context, eventID string, id note.ID) error
 }
 
-// Ledger forgets the keys that were handled before a time.
-type Ledger interface {
-	Sweep(ctx context.Context, before time.Time) (int64, error)
-}
-
 // Deps is what the worker needs. A zero duration or number takes its default;
 // all else must be set.
 type Deps struct {
@@ -72,8 +69,11 @@ type Deps struct {
 	Redis       asynq.RedisConnOpt
 	Notes       Counter
 	Ledger      Ledger
+	Retention   time.Duration // how long the ledger remembers
+	Pruned      func(keys int64)
 	Tracing     trace.TracerProvider
 	Log         *zap.Logger
+	Now         func() time.Time
 
 	Poll        time.Duration // how often the outbox is looked into
 	Grace       time.Duration // what Run may take to end
@@ -120,7 +120,6 @@ func (w *Worker) Run(ctx context.Context) (err error) {
 	g.Go(func() error { return newRelay(w.deps).run(ctx) })
 	g.Go(func() error { return w.consumer.Run(ctx) })
 	g.Go(func() error { return newServer(w.deps).run(ctx) })
-	g.Go(func() error { return newSweeper(w.deps).run(ctx) })
 
 	ended := make(chan error, 1)
 	go func() { ended <- g.Wait() }()

@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,8 +31,9 @@ import (
 )
 
 const (
-	topic    = "notes.v1"
-	patience = 40 * time.Second
+	topic     = "notes.v1"
+	retention = 14 * 24 * time.Hour
+	patience  = 40 * time.Second
 )
 
 var server *postgrestest.Server
@@ -54,6 +56,7 @@ type system struct {
 	db       *postgres.DB
 	notes    *usecase.Notes
 	producer *kafka.Producer
+	pruned   atomic.Int64
 	worker   *worker.Worker
 	stop     func() error // the worker; waits for its end
 }
@@ -96,6 +99,7 @@ func start(t *testing.T) *system {
 		NewConsumer: func(handle func(context.Context, note.Event) error) (worker.Consumer, error) {
 			return kafka.NewConsumer(topics, s.tp, log, handle)
 		},
+		Retention: retention, Pruned: func(keys int64) { s.pruned.Add(keys) }, Now: time.Now,
 		Tracing: s.tp, Log: log, Poll: 20 * time.Millisecond, Grace: 5 * time.Second,
 	})
 	if err != nil {

@@ -15,6 +15,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"example.com/goldenpath/devtool/internal/stack/sticky"
 )
 
 const kafkaAskTimeout = 5 * time.Second
@@ -116,7 +118,7 @@ func (k *Kafka) setAside(cause error) error {
 var errListen = errors.New("listen")
 
 func (k *Kafka) open(dir string) (cluster *kfake.Cluster, err error) {
-	l, moved, err := newPortBook(k.cfg.Dir, k.opts.Name).listen()
+	l, moved, err := sticky.Open(k.cfg.Dir, k.opts.Name).Listen()
 	if err != nil {
 		return nil, errors.Join(errListen, err)
 	}
@@ -142,7 +144,7 @@ func (k *Kafka) open(dir string) (cluster *kfake.Cluster, err error) {
 		return nil, err
 	}
 	if moved != 0 {
-		k.cfg.Progress(movedText(k.opts.Name, moved, l.Addr().(*net.TCPAddr).Port))
+		k.cfg.Progress(sticky.Moved(k.opts.Name, moved, l.Addr().(*net.TCPAddr).Port))
 	}
 	addr := l.Addr().String()
 	k.addr.Store(&addr)

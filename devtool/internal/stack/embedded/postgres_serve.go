@@ -16,6 +16,7 @@ import (
 	"example.com/goldenpath/devtool/internal/console"
 	"example.com/goldenpath/devtool/internal/process"
 	"example.com/goldenpath/devtool/internal/stack/embedded/cluster"
+	"example.com/goldenpath/devtool/internal/stack/sticky"
 )
 
 const (
@@ -128,12 +129,12 @@ func (e *endedError) Unwrap() error { return e.cause }
 
 func (p *Postgres) attempt(ctx context.Context, c *cluster.Cluster) (*tail, error) {
 	log := &tail{next: p.cfg.Output(p.opts.Name)}
-	port, moved, err := newPortBook(p.cfg.Dir, p.opts.Name).reserve()
+	port, moved, err := sticky.Open(p.cfg.Dir, p.opts.Name).Reserve()
 	if err != nil {
 		return log, fmt.Errorf("start PostgreSQL: %w", err)
 	}
 	if moved != 0 {
-		p.cfg.Progress(movedText(p.opts.Name, moved, port))
+		p.cfg.Progress(sticky.Moved(p.opts.Name, moved, port))
 	}
 	if err := c.MarkInUse(); err != nil {
 		return log, fmt.Errorf("start PostgreSQL: %w", err)

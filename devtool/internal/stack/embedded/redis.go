@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"example.com/goldenpath/devtool/internal/process"
+	"example.com/goldenpath/devtool/internal/stack/sticky"
 )
 
 const (
@@ -181,12 +182,12 @@ func (r *Redis) attempt(ctx context.Context) (*tail, error) {
 }
 
 func (r *Redis) reserve() (int, error) {
-	port, moved, err := newPortBook(r.cfg.Dir, r.opts.Name).reserve()
+	port, moved, err := sticky.Open(r.cfg.Dir, r.opts.Name).Reserve()
 	if err != nil {
 		return 0, err
 	}
 	if moved != 0 {
-		r.cfg.Progress(movedText(r.opts.Name, moved, port))
+		r.cfg.Progress(sticky.Moved(r.opts.Name, moved, port))
 	}
 	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	r.addr.Store(&addr)

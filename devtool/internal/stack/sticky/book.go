@@ -1,4 +1,5 @@
-package embedded
+// Package sticky gives a server the same port at every start in its worktree.
+package sticky
 
 import (
 	"errors"
@@ -7,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -20,18 +22,23 @@ const (
 	portCount = 12000
 )
 
-// portBook remembers the port of one server of one worktree in a file. A file
-// that says nothing useful is as good as none.
-type portBook struct{ file, seed string }
+// Book remembers the port of one server of one worktree in a file. A file that
+// says nothing useful is as good as none.
+type Book struct{ file, seed string }
 
-func newPortBook(dir, name string) portBook {
-	return portBook{file: filepath.Join(dir, name+".port"), seed: dir + "\x00" + name}
+// Open returns the book of the server with this name, which lies in dir, the
+// worktree's own directory.
+func Open(dir, name string) Book {
+	return Book{file: filepath.Join(dir, name+".port"), seed: dir + "\x00" + name}
 }
 
-// listen binds the remembered port, else one derived from the worktree and the
-// server's name, else the next free one, and remembers it. moved is the port
-// that was remembered and is taken, 0 when there is none.
-func (b portBook) listen() (l net.Listener, moved int, err error) {
+// Listen binds the remembered port on 127.0.0.1, else one derived from the
+// worktree and the server's name, else the next free one, and remembers it.
+// moved is the port that was remembered and is taken, 0 when there is none.
+//
+// Ports in avoid count as taken: a Docker engine in a machine of its own may
+// know of holders that binding here does not show.
+func (b Book) Listen(avoid ...int) (l net.Listener, moved int, err error) {
 	remembered := b.remembered()
 	hash := fnv.New32a()
 	hash.Write([]byte(b.seed))
@@ -45,12 +52,15 @@ func (b portBook) listen() (l net.Listener, moved int, err error) {
 	}
 	try = append(try, 0) // whatever the system has
 	for _, port := range try {
+		if slices.Contains(avoid, port) {
+			continue
+		}
 		l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 		if err == nil {
 			break
 		}
 		if !errors.Is(err, syscall.EADDRINUSE) && !errors.Is(err, syscall.EACCES) {
-			return nil, 0, fmt.Errorf("find a free port on 127.0.0.1: %w", err)
+			break
 		}
 	}
 	if err != nil {
@@ -67,10 +77,10 @@ func (b portBook) listen() (l net.Listener, moved int, err error) {
 	return l, remembered, nil
 }
 
-// reserve is listen for a server that binds the port itself. Between the two
+// Reserve is Listen for a server that binds the port itself. Between the two
 // another program may take it; the caller then asks again.
-func (b portBook) reserve() (port, moved int, err error) {
-	l, moved, err := b.listen()
+func (b Book) Reserve(avoid ...int) (port, moved int, err error) {
+	l, moved, err := b.Listen(avoid...)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -81,7 +91,7 @@ func (b portBook) reserve() (port, moved int, err error) {
 	return port, moved, nil
 }
 
-func (b portBook) remembered() int {
+func (b Book) remembered() int {
 	data, err := os.ReadFile(b.file)
 	if err != nil || len(data) > 16 {
 		return 0
@@ -93,6 +103,7 @@ func (b portBook) remembered() int {
 	return port
 }
 
-func movedText(name string, from, to int) string {
+// Moved is what a person is told about a port that Listen or Reserve gave up.
+func Moved(name string, from, to int) string {
 	return fmt.Sprintf("%s: port %d is taken by another program, so it uses %d from now on", name, from, to)
 }
