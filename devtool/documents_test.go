@@ -7,32 +7,50 @@ import (
 	"testing"
 )
 
-// TestREADME: every command of the README is run by the script readme.txt, so
-// that what the README claims stays true. `go test ./...` is this very run.
-func TestREADME(t *testing.T) {
-	readme, err := os.ReadFile(filepath.Join("..", "README.md"))
+// TestDocuments: every command of these documents is run by a script, so that
+// what they claim stays true. `go test ./...` is this very run.
+func TestDocuments(t *testing.T) {
+	for document, script := range map[string]string{
+		"README.md":          "readme.txt",
+		"docs/first-task.md": "first-task.txt",
+	} {
+		t.Run(document, func(t *testing.T) {
+			text, err := os.ReadFile(filepath.Join("testdata", "script", script))
+			if err != nil {
+				t.Fatal(err)
+			}
+			commands := commandsOf(t, document)
+			if len(commands) < 5 {
+				t.Errorf("only %d commands found", len(commands))
+			}
+			for _, line := range commands {
+				if line != "go test ./..." && !strings.Contains(string(text), "\n# $ "+line+"\n") {
+					t.Errorf("testdata/script/%s does not run %q", script, line)
+				}
+			}
+		})
+	}
+}
+
+// commandsOf returns the lines of a document's blocks of shell.
+func commandsOf(t *testing.T, document string) []string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", document))
 	if err != nil {
 		t.Fatal(err)
 	}
-	script, err := os.ReadFile(filepath.Join("testdata", "script", "readme.txt"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	inBlock, commands := false, 0
-	for _, line := range strings.Split(string(readme), "\n") {
+	var commands []string
+	inBlock := false
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimRight(line, "\n")
 		switch {
 		case line == "```sh":
 			inBlock = true
 		case strings.HasPrefix(line, "```"):
 			inBlock = false
-		case inBlock && line != "" && line != "go test ./...":
-			commands++
-			if !strings.Contains(string(script), "\n# $ "+line+"\n") {
-				t.Errorf("testdata/script/readme.txt does not run %q", line)
-			}
+		case inBlock && line != "":
+			commands = append(commands, line)
 		}
 	}
-	if commands < 5 {
-		t.Errorf("only %d commands found in the README", commands)
-	}
+	return commands
 }

@@ -115,7 +115,7 @@ func (s *Stack) listen() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.gateway = gateway.New(gateway.Config{})
-	s.chaos = proxy.New(proxy.Config{Seed: s.opts.Seed, OnEvent: (&faultLog{logs: s.logs, said: map[string]time.Time{}}).event})
+	s.chaos = proxy.New(proxy.Config{Seed: s.opts.Seed, OnEvent: proxy.Narrate(func(text string) { s.logs.Say("%s", text) })})
 	front, err := s.ports.listen("gateway", s.project.Gateway.Port)
 	if err != nil {
 		return err
