@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -100,13 +101,15 @@ func (a *app) proxy(ctx context.Context, o proxyOptions) error {
 	go func() { served <- server.Serve(l) }()
 	select {
 	case err = <-served:
-		return fmt.Errorf("serve the API: %w", err)
 	case <-ctx.Done():
 		server.Close()
-		<-served
-		say("ending; open connections are closed")
-		return nil
+		err = <-served
 	}
+	if !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve the API: %w", err)
+	}
+	say("ending; open connections are closed")
+	return nil
 }
 
 // hosts are the names that the API may be called by: those that are allowed, and
@@ -117,7 +120,11 @@ func (o proxyOptions) hosts() ([]string, error) {
 			return nil, console.Fail(console.ExitUsage, "--allow-host toxiproxy", "--allow-host %q: must be a host alone, with no scheme, port or wildcard", name)
 		}
 	}
-	return append([]string{o.host}, o.allow...), nil
+	hosts := slices.Clone(o.allow)
+	if ip := net.ParseIP(o.host); ip == nil || !ip.IsUnspecified() {
+		hosts = append(hosts, o.host)
+	}
+	return hosts, nil
 }
 
 // definitions reads the proxies of a file; there are none without one.

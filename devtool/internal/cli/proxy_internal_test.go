@@ -20,6 +20,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"example.com/goldenpath/chaos/proxy"
 	"example.com/goldenpath/devtool/internal/console"
 )
 
@@ -141,13 +142,34 @@ func TestProxy(t *testing.T) {
 
 	t.Run("the address that it listens at and the names that are allowed reach the API", func(t *testing.T) {
 		hosts, err := proxyOptions{host: "10.0.0.7", allow: []string{"toxiproxy", "::1"}}.hosts()
-		if err != nil || fmt.Sprint(hosts) != "[10.0.0.7 toxiproxy ::1]" {
+		if err != nil || fmt.Sprint(hosts) != "[toxiproxy ::1 10.0.0.7]" {
 			t.Errorf("%v, %v", hosts, err)
+		}
+		if hosts, err := (proxyOptions{host: "0.0.0.0"}).hosts(); err != nil || len(hosts) > 0 {
+			t.Errorf("every interface: %v, %v", hosts, err)
 		}
 		for _, bad := range []string{"", "toxiproxy:8474", "http://toxiproxy", "*", "a b"} {
 			var f *console.Failure
 			if _, err := (proxyOptions{allow: []string{bad}}).hosts(); !errors.As(err, &f) || f.Exit != console.ExitUsage || f.Hint == "" {
 				t.Errorf("%q: %v", bad, err)
+			}
+		}
+	})
+}
+
+func TestProxyDocument(t *testing.T) {
+	t.Run("the files that docs/proxy.md shows are valid", func(t *testing.T) {
+		text, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "proxy.md"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		blocks := regexp.MustCompile("(?s)```json\n(.*?)```").FindAllSubmatch(text, -1)
+		if len(blocks) == 0 {
+			t.Error("there are none")
+		}
+		for _, block := range blocks {
+			if d, err := proxy.ReadDefinitions(block[1]); err != nil || len(d) == 0 {
+				t.Errorf("%s: %v", block[1], err)
 			}
 		}
 	})
@@ -160,7 +182,9 @@ func TestProxyCheck(t *testing.T) {
 		says  string
 	}{
 		{"a server of another kind", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "hello") }, "no version"},
-		{"a refusal", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, `{"error":"host not allowed"}`, 403) }, "it refuses: host not allowed"},
+		{"a refusal", func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, `{"error":"host not allowed"}`, http.StatusForbidden)
+		}, "it refuses: host not allowed"},
 		{"a server that never answers", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, "deadline exceeded"},
 	} {
 		t.Run(test.fact+" is a no within two seconds", func(t *testing.T) {
