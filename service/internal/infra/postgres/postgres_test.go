@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -189,6 +190,26 @@ func TestSweep(t *testing.T) {
 		}
 		if first, err := db.Ledger().Claim(t.Context(), "young"); err != nil || first {
 			t.Errorf("claiming the young key gives %v, %v", first, err)
+		}
+	})
+	t.Run("sweeps side by side share the work, and none waits for another", func(t *testing.T) {
+		name := server.Database(t)
+		// Of the same moment, so that only the locks keep the sweeps apart.
+		server.Exec(t, name, "INSERT INTO handled SELECT 'old-' || n, '2026-01-01' FROM generate_series(1, 20000) n")
+		db := open(t, postgres.Config{URL: server.URL(name)})
+		var all sync.WaitGroup
+		var swept atomic.Int64
+		for range 4 {
+			all.Go(func() {
+				n, err := db.Sweep(t.Context(), time.Date(2026, 2, 1, 0, 0, 0, 0, time.UTC))
+				if swept.Add(n); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if swept.Load() != 20000 || !server.Holds(t, name, "SELECT count(*) = 0 FROM handled") {
+			t.Errorf("%d keys were swept, want 20000", swept.Load())
 		}
 	})
 }

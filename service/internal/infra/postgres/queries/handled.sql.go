@@ -28,13 +28,14 @@ func (q *Queries) ClaimKey(ctx context.Context, key string) (int64, error) {
 
 const sweepHandled = `-- name: SweepHandled :execrows
 DELETE FROM handled
-WHERE key IN (
+WHERE key = ANY (ARRAY(
     SELECT h.key
     FROM handled h
     WHERE h.handled_at < $1
     ORDER BY h.handled_at
     LIMIT $2
-)
+    FOR UPDATE SKIP LOCKED
+))
 `
 
 type SweepHandledParams struct {
@@ -42,6 +43,8 @@ type SweepHandledParams struct {
 	BatchSize int32
 }
 
+// Two sweeps side by side take different rows, and so never wait for each other.
+// ARRAY has the rows chosen once; IN lets the planner choose again for each row.
 func (q *Queries) SweepHandled(ctx context.Context, arg SweepHandledParams) (int64, error) {
 	result, err := q.db.Exec(ctx, sweepHandled, arg.Before, arg.BatchSize)
 	if err != nil {
