@@ -114,9 +114,9 @@ func TestCompose(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var moved []string
-		for i, v := range slices.Compact(slices.Sorted(slices.Values(regexp.MustCompile(`[A-Z_]+_PORT\b`).FindAllString(string(file), -1)))) {
-			moved = append(moved, v+"="+string(rune('a'+i)))
+		moved := map[string]string{}
+		for _, variable := range regexp.MustCompile(`[A-Z_]+_PORT\b`).FindAllString(string(file), -1) {
+			moved[variable] = variable + "=" + freePort(t)
 		}
 		seen := map[port]string{}
 		for name, s := range c.Services {
@@ -127,10 +127,7 @@ func TestCompose(t *testing.T) {
 				seen[p] = name
 			}
 		}
-		for i := range moved {
-			moved[i] = moved[i][:strings.Index(moved[i], "=")+1] + freePort(t)
-		}
-		for name, s := range readComposition(t, moved...).Services {
+		for name, s := range readComposition(t, slices.Collect(maps.Values(moved))...).Services {
 			for _, p := range s.Ports {
 				if seen[p] != "" {
 					t.Errorf("%s publishes %s wherever it is moved to", name, p.Published)

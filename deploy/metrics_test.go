@@ -50,6 +50,21 @@ func TestQueries(t *testing.T) {
 			}
 		})
 	}
+	t.Run("the public codes that they ask for are those of the contract", func(t *testing.T) {
+		contract, err := os.ReadFile("../service/api/openapi.yaml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, query := range queries {
+			for _, m := range regexp.MustCompile(`\bcode=~"([^"]+)"`).FindAllStringSubmatch(query, -1) {
+				for code := range strings.SplitSeq(m[1], "|") {
+					if !strings.Contains(string(contract), "        - "+code+"\n") {
+						t.Errorf("%s asks for %q, which openapi.yaml does not have", name, code)
+					}
+				}
+			}
+		}
+	})
 	t.Run("a metric and a label that nobody exports are found out", func(t *testing.T) {
 		got := exported.unknown(`sum by (planet) (rate(http_request_total{color="red", job="a"}[5m])) / http_requests_total{color="and up"}`)
 		if want := []string{"label color", "label planet", "metric http_request_total"}; !slices.Equal(got, want) {

@@ -5,11 +5,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -63,8 +65,8 @@ type stack struct {
 	ports map[string]string
 }
 
-// start brings the profiles up from a copy of nothing but compose.yaml's own
-// folder, with what the override adds, and takes them down when the test ends.
+// start brings the profiles up, with what the override adds, and takes them down
+// when the test ends.
 func start(t *testing.T, override string, profiles ...string) *stack {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "override.yaml")
@@ -177,16 +179,19 @@ func eventually(t *testing.T, limit time.Duration, what string, so func() bool) 
 	}
 }
 
-// freePort is a port that nobody listens at, for TCP and UDP.
+// freePort is a port that nobody listens at. It is below those that systems give
+// to outgoing connections, which could take it while images are built.
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		port := strconv.Itoa(20000 + rand.IntN(10000))
+		if l, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
+			l.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
+	t.Fatal("no port between 20000 and 30000 is free")
+	return ""
 }
 
 // tail is the end of a text, which is where the cause stands.
