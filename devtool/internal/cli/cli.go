@@ -76,7 +76,7 @@ func (a *app) root() *cobra.Command {
 		a.upCommand(), a.downCommand(), a.statusCommand(), a.logsCommand(), a.restartCommand(),
 		a.resetCommand(), a.seedCommand(), a.envCommand(), a.doctorCommand(),
 		a.chaosCommand(), a.replayCommand(), a.versionCommand(),
-		a.proxyCommand(),
+		a.proxyCommand(), a.parityCommand(),
 		a.superviseCommand(), a.handOverCommand(),
 	)
 	return root

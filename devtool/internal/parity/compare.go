@@ -14,6 +14,9 @@ const (
 	Broken   Verdict = "broken"   // one of them could not be observed
 )
 
+// Verdicts are all of them, the worst last.
+var Verdicts = []Verdict{Same, Known, Vanished, New, Broken}
+
 // Comparison is one behaviour on two servers.
 type Comparison struct {
 	ID      string  `json:"id"`

@@ -26,7 +26,7 @@ type Difference struct {
 // Answer is what some servers do. A server may have several, as PostgreSQL has
 // for two locales: each of them is known.
 type Answer struct {
-	Server      string `yaml:"server"` // a regular expression for Endpoint.Name
+	Server      string `yaml:"server"` // a regular expression for Result.Server
 	Observation string `yaml:"observation"`
 	pattern     *regexp.Regexp
 }
@@ -57,8 +57,8 @@ func parse(data []byte) ([]Difference, error) {
 	return list, nil
 }
 
-// of gives the answers that are listed for a server.
-func (d Difference) of(server string) []string {
+// Answers are those that are listed for a server; none when it is not.
+func (d Difference) Answers(server string) []string {
 	var list []string
 	for _, a := range d.Says {
 		if a.pattern.MatchString(server) {
@@ -68,11 +68,11 @@ func (d Difference) of(server string) []string {
 	return list
 }
 
-func (d Difference) lists(r Result) bool { return slices.Contains(d.of(r.Server), r.Observation) }
+func (d Difference) lists(r Result) bool { return slices.Contains(d.Answers(r.Server), r.Observation) }
 
 // separates says that two servers have answers and none in common.
 func (d Difference) separates(a, b string) bool {
-	left, right := d.of(a), d.of(b)
+	left, right := d.Answers(a), d.Answers(b)
 	return len(left) > 0 && len(right) > 0 &&
 		!slices.ContainsFunc(left, func(o string) bool { return slices.Contains(right, o) })
 }

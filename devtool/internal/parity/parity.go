@@ -59,7 +59,7 @@ type Suite struct {
 // Result is what one server did.
 type Result struct {
 	ID, What    string
-	Server      string // Endpoint.Name
+	Server      string // the engine and Endpoint.Name: "compose: PostgreSQL 17.7 …"
 	Observation string
 	Took        time.Duration
 	Err         error // the behaviour could not be observed
@@ -91,7 +91,7 @@ func Run(ctx context.Context, servers Servers, suites []Suite, done func(Result)
 			continue
 		}
 		all.Go(func() (err error) {
-			groups[i], err = runSuite(ctx, s, end, run, done)
+			groups[i], err = runSuite(ctx, s, servers.Engine+": "+end.Name, end.URL, run, done)
 			if err != nil {
 				return fmt.Errorf("%s of engine %s: %w", s.Kind, servers.Engine, err)
 			}
@@ -109,10 +109,10 @@ func Run(ctx context.Context, servers Servers, suites []Suite, done func(Result)
 	return results, err
 }
 
-func runSuite(ctx context.Context, s Suite, end Endpoint, run string, done func(Result)) (results []Result, err error) {
+func runSuite(ctx context.Context, s Suite, server, url, run string, done func(Result)) (results []Result, err error) {
 	opening, cancel := context.WithTimeout(ctx, farewell)
 	defer cancel()
-	place, remove, err := s.Open(opening, end.URL, run)
+	place, remove, err := s.Open(opening, url, run)
 	if err != nil {
 		return nil, err
 	}
@@ -133,8 +133,8 @@ func runSuite(ctx context.Context, s Suite, end Endpoint, run string, done func(
 			if ctx.Err() != nil {
 				return
 			}
-			results[i] = observe(ctx, b, Target{URL: place, Name: fmt.Sprintf("%s_%d", run, i)})
-			results[i].Server = end.Name
+			results[i] = observe(ctx, b, Target{URL: place, Name: fmt.Sprintf("%s_%d", run, i)}, patience)
+			results[i].Server = server
 			if done != nil {
 				done(results[i])
 			}
@@ -144,7 +144,7 @@ func runSuite(ctx context.Context, s Suite, end Endpoint, run string, done func(
 	return results, nil
 }
 
-func observe(ctx context.Context, b Behaviour, t Target) Result {
+func observe(ctx context.Context, b Behaviour, t Target, patience time.Duration) Result {
 	limited, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	began := time.Now()

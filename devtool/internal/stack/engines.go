@@ -151,7 +151,7 @@ func (e composeEngine) Server(d project.Dependency) (Server, error) {
 // composeOf completes the configuration with what the worktree decides.
 func composeOf(p *project.Project, stateDir string, c compose.Config) *compose.Compose {
 	c.Root, c.File, c.Dir = p.Root, p.Compose, composeDir(stateDir)
-	c.Project = strings.ToLower(p.Key())
+	c.Project = strings.TrimLeft(strings.ToLower(p.Key()), "-_") // it must begin with a letter or digit
 	return compose.New(c)
 }
 

@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -37,7 +38,7 @@ func (b *broker) member(topic string, opts ...kgo.Opt) *member {
 	}
 	m.Client = b.client(append([]kgo.Opt{
 		kgo.ConsumerGroup(b.name), kgo.ConsumeTopics(topic), kgo.DisableAutoCommit(), kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
-		kgo.HeartbeatInterval(200 * time.Millisecond),
+		kgo.SessionTimeout(6 * time.Second), kgo.HeartbeatInterval(200 * time.Millisecond),
 		kgo.OnPartitionsAssigned(change(1)), kgo.OnPartitionsRevoked(change(-1)), kgo.OnPartitionsLost(change(-1)),
 	}, opts...)...)
 	return m
@@ -61,6 +62,13 @@ func (b *broker) follow(m *member) {
 			}
 		}
 	}()
+}
+
+// saw says whether follow has read one of the values.
+func (m *member) saw(values ...string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.ContainsFunc(values, func(v string) bool { return m.seen[v] > 0 })
 }
 
 // await waits until the members, which follow, are as yes says.
@@ -96,14 +104,11 @@ func groups() []parity.Behaviour {
 			// written meanwhile may be before it.
 			for b.err == nil {
 				b.produce(name, "late")
-				late.mu.Lock()
-				n := late.seen["late"]
-				late.mu.Unlock()
-				if n > 0 {
+				if late.saw("late") {
 					break
 				}
 			}
-			b.say("late: old ones %d", late.seen["a"]+late.seen["b"])
+			b.say("late: old ones %v", late.saw("a", "b"))
 		}),
 		behaviour("share-range", "two members, range", func(b *broker) { b.share(kgo.Balancers(kgo.RangeBalancer())) }),
 		behaviour("share-cooperative", "two members, cooperative-sticky", func(b *broker) { b.share(kgo.Balancers(kgo.CooperativeStickyBalancer())) }),
@@ -121,6 +126,10 @@ func groups() []parity.Behaviour {
 			case <-time.After(3 * time.Second): // fifteen heartbeats
 				b.say("the first goes on")
 			}
+			// By itself a static member leaves when its session ends.
+			second.Close()
+			_, err := b.kadm().LeaveGroup(b.ctx, kadm.LeaveGroup(b.name).InstanceIDs("one"))
+			b.answered("leave", err)
 		}),
 		behaviour("session-timeout", "session timeouts that are too short and too long", func(b *broker) {
 			name := b.topic("t", 1)
@@ -191,14 +200,19 @@ func (b *broker) share(opts ...kgo.Opt) {
 	b.follow(second)
 	b.await("join", func() bool { return first.held == 2 && second.held == 2 }, first, second)
 	write("shared ")
-	b.await("read", func() bool { return len(first.seen)+len(second.seen) == 40 }, first, second)
+	var each [2]int
+	b.await("read", func() bool {
+		each = [2]int{len(first.seen), len(second.seen)}
+		return each[0]+each[1] == 40
+	}, first, second)
 	if b.err != nil {
 		return
 	}
-	b.say("%d and %d of 40", len(first.seen), len(second.seen))
+	b.say("%d and %d of 40", each[0], each[1])
 	b.answered("commit", first.CommitUncommittedOffsets(b.ctx))
 	b.answered("commit", second.CommitUncommittedOffsets(b.ctx))
 	second.Close()
+	<-second.followed
 	b.await("take over", func() bool { return first.held == 4 }, first)
 	write("alone ")
 	b.await("read", func() bool {

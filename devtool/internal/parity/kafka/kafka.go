@@ -41,9 +41,18 @@ func forget(ctx context.Context, place, run string) error {
 		return err
 	}
 	for _, g := range groups.Groups() {
-		if strings.HasPrefix(g, run) {
-			// One whose members have not been missed yet goes by itself.
-			_, _ = admin.DeleteGroup(ctx, g)
+		if !strings.HasPrefix(g, run) {
+			continue
+		}
+		err := parity.Until(ctx, func() (bool, error) {
+			_, err := admin.DeleteGroup(ctx, g)
+			if errors.Is(err, kerr.NonEmptyGroup) {
+				return false, nil // a member that could not say goodbye is missed soon
+			}
+			return true, err
+		})
+		if err != nil {
+			return fmt.Errorf("delete group %s: %w", g, err)
 		}
 	}
 	topics, err := admin.ListTopics(ctx)
@@ -98,8 +107,8 @@ func (b *broker) say(format string, args ...any) {
 	b.said = append(b.said, fmt.Sprintf(format, args...))
 }
 
-// answered says whether there is an answer without an error. An error of Kafka's is put
-// into the observation, any other ends it.
+// answered says whether there is an answer without an error. An error of Kafka's
+// is put into the observation, any other ends it.
 func (b *broker) answered(what string, err error) bool {
 	var refused *kerr.Error
 	switch {

@@ -63,7 +63,8 @@ func records() []parity.Behaviour {
 			b.answered("produce", b.admin().ProduceSync(b.ctx,
 				&kgo.Record{Topic: name},
 				&kgo.Record{Topic: name, Key: []byte{}, Value: []byte{}},
-				&kgo.Record{Topic: name, Key: []byte("k"), Value: []byte{0, 255}, Headers: []kgo.RecordHeader{{Key: "h", Value: []byte("1")}, {Key: "h", Value: nil}, {Key: "", Value: []byte{}}}},
+				&kgo.Record{Topic: name, Key: []byte("k"), Value: []byte{0, 255},
+					Headers: []kgo.RecordHeader{{Key: "h", Value: []byte("1")}, {Key: "h", Value: nil}, {Key: "", Value: []byte{}}}},
 			).FirstErr())
 			for _, r := range b.all(name, 3) {
 				b.say("key nil %v %q, value nil %v %q, headers %q", r.Key == nil, r.Key, r.Value == nil, r.Value, r.Headers)

@@ -148,7 +148,8 @@ func topics() []parity.Behaviour {
 			if !b.answered("ask", err) {
 				return
 			}
-			b.pick(all[0], "auto.create.topics.enable", "group.initial.rebalance.delay.ms", "group.min.session.timeout.ms", "log.retention.hours", "message.max.bytes", "num.partitions", "offsets.retention.minutes", "transaction.max.timeout.ms")
+			b.pick(all[0], "auto.create.topics.enable", "group.initial.rebalance.delay.ms", "group.min.session.timeout.ms",
+				"log.retention.hours", "message.max.bytes", "num.partitions", "offsets.retention.minutes", "transaction.max.timeout.ms")
 		}),
 		behaviour("internal", "topics of the broker's own", func(b *broker) {
 			name := b.topic("t", 1)

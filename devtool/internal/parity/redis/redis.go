@@ -100,7 +100,7 @@ func (c *client) say(ctx context.Context, args ...any) (string, error) {
 func inWords(refused redis.Error) string {
 	text := refused.Error()
 	for _, short := range []string{"ERR unknown command", "ERR unknown subcommand"} {
-		if strings.HasPrefix(text, short) {
+		if strings.HasPrefix(text, short) && !strings.Contains(text, "or wrong number") {
 			return "error " + short
 		}
 	}
@@ -145,19 +145,20 @@ func written(answer any) string {
 }
 
 // talk is a behaviour of commands that run one after the other on a connection.
-// A line that begins with - is not in the observation.
+// An answer to a line that begins with ~ is a time that passes, given in tens.
 func talk(name, what string, lines ...string) parity.Behaviour {
 	return behaviour(name, what, func(ctx context.Context, c *client, _ parity.Target) (string, error) {
 		var said []string
 		for _, line := range lines {
-			line, quiet := strings.CutPrefix(line, "- ")
+			line, passes := strings.CutPrefix(line, "~ ")
 			answer, err := c.do(ctx, line)
 			if err != nil {
 				return "", err
 			}
-			if !quiet {
-				said = append(said, answer)
+			if n, err := strconv.Atoi(answer); err == nil && passes && n > 0 {
+				answer = fmt.Sprint("about ", (n+5)/10*10)
 			}
+			said = append(said, answer)
 		}
 		return strings.Join(said, "; "), nil
 	})

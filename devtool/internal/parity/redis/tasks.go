@@ -29,8 +29,8 @@ func tasks() []parity.Behaviour {
 			if err != nil {
 				return "", err
 			}
-			return fmt.Sprintf("same id: %v; same task: %v; pending %d, scheduled %d, aggregating %d, size %d", errors.Is(twice, asynq.ErrTaskIDConflict), errors.Is(again, asynq.ErrDuplicateTask),
-				info.Pending, info.Scheduled, info.Aggregating, info.Size), nil
+			return fmt.Sprintf("same id: %v; same task: %v; pending %d, scheduled %d, aggregating %d, size %d",
+				errors.Is(twice, asynq.ErrTaskIDConflict), errors.Is(again, asynq.ErrDuplicateTask), info.Pending, info.Scheduled, info.Aggregating, info.Size), nil
 		}),
 		queue("asynq-process", "tasks that succeed, fail and are kept", func(q *workshop) (string, error) {
 			for _, name := range []string{"fine", "flaky", "bad"} {

@@ -1,14 +1,17 @@
 // Package servers starts the servers of an engine for a comparison: beside a
-// stack that may run, with data, ports and folders of their own that are gone
-// afterwards.
+// stack that may run, with data, ports and containers of their own, which are
+// gone afterwards.
 package servers
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -16,18 +19,19 @@ import (
 	"example.com/goldenpath/devtool/internal/console"
 	"example.com/goldenpath/devtool/internal/parity"
 	"example.com/goldenpath/devtool/internal/process"
+	"example.com/goldenpath/devtool/internal/project"
+	"example.com/goldenpath/devtool/internal/stack/attached"
+	"example.com/goldenpath/devtool/internal/stack/compose"
 	"example.com/goldenpath/devtool/internal/stack/embedded"
 )
 
 // Engines are those that Open knows.
-var Engines = []string{"embedded"}
+var Engines = []string{"embedded", "compose", "attached"}
 
-const (
-	name     = "parity" // user, password and database
-	stopTime = 20 * time.Second
-)
+// stopTime is how long it may take until nothing is left.
+const stopTime = time.Minute
 
-// server is what every engine's servers have (stack.Server has more).
+// server is what is needed of an engine's servers.
 type server interface {
 	Start(ctx context.Context) error
 	Addr() string
@@ -35,79 +39,128 @@ type server interface {
 	Stop(ctx context.Context) error
 }
 
-// Open starts the servers of the kinds, side by side. The caller calls stop,
-// which is never nil, also after an error.
-func Open(ctx context.Context, engine string, kinds []string, progress func(text string)) (open parity.Servers, stop func() error, err error) {
-	switch engine {
-	case "embedded":
-		return openEmbedded(ctx, kinds, progress)
-	}
-	return parity.Servers{}, func() error { return nil }, console.Fail(console.ExitUsage, "devtool parity --of embedded,embedded",
-		"there is no engine %q to compare; this version has: %v", engine, Engines)
-}
+// sqlServer is a server whose address is not enough to connect.
+type sqlServer interface{ AdminURL() string }
 
-func openEmbedded(ctx context.Context, kinds []string, progress func(string)) (parity.Servers, func() error, error) {
-	none := func() error { return nil }
+// Open starts the servers of an engine for dependencies of p, one of each kind,
+// side by side. The caller calls stop, which is never nil, also after an error;
+// it takes all away again. The engine attached is an exception: its servers run
+// already and go on.
+func Open(ctx context.Context, p *project.Project, engine string, wanted []project.Dependency, progress func(text string)) (open parity.Servers, stop func() error, err error) {
+	stop = func() error { return nil }
 	dir, err := os.MkdirTemp("", "parity-")
 	if err != nil {
-		return parity.Servers{}, none, err
+		return open, stop, err
 	}
-	remove := func() error { return os.RemoveAll(dir) }
+	o := &opening{dir: dir, servers: map[string]server{}}
+	stop = o.close
 	// When root runs this, PostgreSQL's user must be able to pass.
 	if err := os.Chmod(dir, 0o711); err != nil {
-		return parity.Servers{}, remove, err
+		return open, stop, err
 	}
-	registry, err := process.OpenRegistry(filepath.Join(dir, "processes.json"))
-	if err != nil {
-		return parity.Servers{}, remove, err
+	if err := o.make(p, engine, wanted, progress); err != nil {
+		return open, stop, err
 	}
-	config := embedded.Config{Dir: dir, Registry: registry, Progress: progress}
-	all := map[string]server{}
-	var database *embedded.Postgres
-	for _, kind := range kinds {
-		switch kind {
-		case "postgres":
-			database = embedded.NewPostgres(config, embedded.PostgresOptions{Name: kind, Database: name, User: name, Password: name})
-			all[kind] = database
-		case "redis":
-			all[kind] = embedded.NewRedis(config, embedded.RedisOptions{Name: kind})
-		case "kafka":
-			all[kind] = embedded.NewKafka(config, embedded.KafkaOptions{Name: kind})
+	if err := o.start(ctx); err != nil {
+		return open, stop, err
+	}
+	open = parity.Servers{Engine: engine, Endpoints: map[string]parity.Endpoint{}}
+	for kind, s := range o.servers {
+		end := parity.Endpoint{URL: s.Addr(), Name: s.Describe()}
+		if db, ok := s.(sqlServer); ok {
+			end.URL = db.AdminURL()
 		}
-	}
-	stop := func() error { return errors.Join(stopAll(all), remove()) }
-	if err := startAll(ctx, all); err != nil {
-		return parity.Servers{}, stop, err
-	}
-	open := parity.Servers{Engine: "embedded", Endpoints: map[string]parity.Endpoint{}}
-	for kind, s := range all {
-		open.Endpoints[kind] = parity.Endpoint{URL: s.Addr(), Name: s.Describe()}
-	}
-	if database != nil {
-		open.Endpoints["postgres"] = parity.Endpoint{URL: database.AdminURL(), Name: database.Describe()}
+		open.Endpoints[kind] = end
 	}
 	return open, stop, nil
 }
 
-func startAll(ctx context.Context, all map[string]server) error {
-	var starting errgroup.Group
-	for kind, s := range all {
-		starting.Go(func() error {
-			if err := s.Start(ctx); err != nil {
-				return fmt.Errorf("start %s: %w", kind, err)
-			}
-			return nil
+// opening is what there is to be closed.
+type opening struct {
+	dir     string
+	servers map[string]server // by kind
+	compose *compose.Compose
+}
+
+func (o *opening) make(p *project.Project, engine string, wanted []project.Dependency, progress func(string)) error {
+	registry, err := process.OpenRegistry(filepath.Join(o.dir, "processes.json"))
+	if err != nil {
+		return err
+	}
+	var from func(project.Dependency) server
+	switch engine {
+	case "embedded":
+		config := embedded.Config{Dir: o.dir, Registry: registry, Progress: progress}
+		from = func(d project.Dependency) server { return fromEmbedded(config, d) }
+	case "compose":
+		o.compose = compose.New(compose.Config{
+			Root: p.Root, File: p.Compose, Project: fmt.Sprintf("parity-%s-%d", strings.ToLower(p.Key()), os.Getpid()),
+			Dir: o.dir, Registry: registry, Progress: progress,
 		})
+		from = func(d project.Dependency) server { return fromCompose(o.compose, d) }
+	case "attached":
+		from = fromAttached
+	default:
+		return console.Fail(console.ExitUsage, "devtool parity --of embedded,compose",
+			"there is no engine %q to compare, only %s", engine, strings.Join(Engines, ", "))
+	}
+	for _, d := range wanted {
+		o.servers[d.Kind] = from(d)
+	}
+	return nil
+}
+
+func fromEmbedded(config embedded.Config, d project.Dependency) server {
+	switch d.Kind {
+	case "postgres":
+		return embedded.NewPostgres(config, embedded.PostgresOptions{Name: d.Name, Database: d.Database, User: d.User, Password: d.Password})
+	case "redis":
+		return embedded.NewRedis(config, embedded.RedisOptions{Name: d.Name})
+	default:
+		return embedded.NewKafka(config, embedded.KafkaOptions{Name: d.Name})
+	}
+}
+
+func fromCompose(c *compose.Compose, d project.Dependency) server {
+	d.Topics = nil
+	switch d.Kind {
+	case "postgres":
+		return c.Postgres(d)
+	case "redis":
+		return c.Redis(d)
+	default:
+		return c.Kafka(d)
+	}
+}
+
+// fromAttached gives the servers at the ports of their kind, as the dev
+// container has them.
+func fromAttached(d project.Dependency) server {
+	at := func(port int) string { return net.JoinHostPort(d.Service, strconv.Itoa(port)) }
+	switch d.Kind {
+	case "postgres":
+		return attached.NewPostgres(attached.PostgresOptions{Name: d.Name, Addr: at(5432), Database: d.Database, User: d.User, Password: d.Password})
+	case "redis":
+		return attached.NewRedis(attached.RedisOptions{Name: d.Name, Addr: at(6379)})
+	default:
+		return attached.NewKafka(attached.KafkaOptions{Name: d.Name, Addr: at(9092)})
+	}
+}
+
+func (o *opening) start(ctx context.Context) error {
+	starting, ctx := errgroup.WithContext(ctx)
+	for _, s := range o.servers {
+		starting.Go(func() error { return s.Start(ctx) })
 	}
 	return starting.Wait()
 }
 
-// stopAll is not for the caller's context, which may have ended.
-func stopAll(all map[string]server) error {
+// close is not for the caller's context, which may have ended.
+func (o *opening) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
 	defer cancel()
 	var stopping errgroup.Group
-	for kind, s := range all {
+	for kind, s := range o.servers {
 		stopping.Go(func() error {
 			if err := s.Stop(ctx); err != nil {
 				return fmt.Errorf("stop %s: %w", kind, err)
@@ -115,5 +168,9 @@ func stopAll(all map[string]server) error {
 			return nil
 		})
 	}
-	return stopping.Wait()
+	errs := []error{stopping.Wait()}
+	if o.compose != nil {
+		errs = append(errs, o.compose.Down(ctx, true))
+	}
+	return errors.Join(append(errs, os.RemoveAll(o.dir))...)
 }
