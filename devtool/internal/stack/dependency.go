@@ -10,9 +10,10 @@ import (
 	"example.com/goldenpath/devtool/internal/project"
 )
 
-// startTimeout is how long a dependency may take to answer, the first time it is
-// fetched and initialised included.
-const startTimeout = 3 * time.Minute
+// startTimeout is how long a dependency may take to answer. It is long, as the
+// first time something may be fetched over a slow network; what hangs is noticed
+// sooner, by whoever waits for it.
+const startTimeout = 30 * time.Minute
 
 // dependency is a server, its proxy, and what happened to it. The fields below
 // the blank line are guarded by the stack's mutex.

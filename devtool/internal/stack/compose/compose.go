@@ -50,7 +50,7 @@ type Compose struct {
 	// turn is held by whoever makes or removes containers.
 	turn  chan struct{}
 	ports map[string]int // of services, guarded by turn
-	cut   bool           // an `up` was ended half way; guarded by turn
+	cut   bool           // the last `up` failed; guarded by turn
 
 	mu      sync.Mutex
 	servers []*server
@@ -79,7 +79,7 @@ func New(cfg Config) *Compose {
 }
 
 // Postgres returns the server of a dependency of kind postgres, not yet started.
-// All servers are asked for before the first is started: they start together.
+// Ask for all servers before the first is started: they start together.
 func (c *Compose) Postgres(d project.Dependency) *Postgres {
 	return &Postgres{c.server(d, func(addr string) answerer {
 		return attached.NewPostgres(attached.PostgresOptions{Name: d.Name, Addr: addr,
@@ -135,7 +135,7 @@ func (c *Compose) bring(ctx context.Context, s *server) (container, error) {
 func (c *Compose) join(s *server) (b *batch, leads bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.active[s], c.clean = true, false
+	c.active[s], c.clean, s.begun = true, false, true
 	if s.joined {
 		return nil, false
 	}
@@ -143,7 +143,7 @@ func (c *Compose) join(s *server) (b *batch, leads bool) {
 	if c.first == nil {
 		c.first, leads = &batch{done: make(chan struct{})}, true
 		for _, other := range c.servers {
-			c.active[other] = true
+			c.active[other], other.begun = true, true
 		}
 	}
 	return c.first, leads
@@ -195,18 +195,20 @@ func (c *Compose) Down(ctx context.Context, volumes bool) error {
 // remove goes by the labels that Compose puts on what it makes. `docker compose
 // down` would go by the compose file, which may have changed or be broken.
 func (c *Compose) remove(ctx context.Context, volumes bool) error {
-	for again := true; again; {
+	for first := true; ; first = false {
 		found, err := c.sweep(ctx, volumes)
 		if err != nil {
 			return c.explain(ctx, "take "+c.cfg.Project+" down", err)
 		}
-		// What the engine was making when `up` was ended may come late.
-		if again = found && c.cut; again {
-			select {
-			case <-time.After(lateContainer):
-			case <-ctx.Done():
-				return context.Cause(ctx)
-			}
+		if !c.cut || !first && !found {
+			break
+		}
+		// When `up` fails for one container it calls the others off, which the
+		// engine may be making all the same and show late.
+		select {
+		case <-time.After(lateContainer):
+		case <-ctx.Done():
+			return context.Cause(ctx)
 		}
 	}
 	c.cut = false

@@ -46,7 +46,7 @@ func newWorktree(t *testing.T, file string) *worktree {
 	w := &worktree{}
 	w.Config = Config{Root: dir, File: "compose.yaml", Dir: dir, Project: "goldenpath-test-" + strings.ToLower(rand.Text()[:8]),
 		Output: func(string) io.Writer { return w }, Progress: w.say}
-	w.Registry = openRegistry(t, w)
+	w.Registry = openRegistry(t, filepath.Join(dir, "processes.json"))
 	write(t, filepath.Join(dir, "compose.yaml"), file)
 	if os.Getenv("GOLDENPATH_DOCKER") == "1" {
 		t.Cleanup(func() {
@@ -61,9 +61,9 @@ func newWorktree(t *testing.T, file string) *worktree {
 	return w
 }
 
-func openRegistry(t *testing.T, w *worktree) *process.Registry {
+func openRegistry(t *testing.T, path string) *process.Registry {
 	t.Helper()
-	registry, err := process.OpenRegistry(filepath.Join(w.Dir, "processes.json"))
+	registry, err := process.OpenRegistry(path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // The labels by which Compose knows its containers.
@@ -25,8 +26,10 @@ type container struct {
 		Running   bool
 		OOMKilled bool
 		ExitCode  int
-		StartedAt string
-		Health    *struct{ Status string }
+		// The engine notes the start when the first lines have been written.
+		StartedAt  time.Time
+		FinishedAt string // while it runs: of its life before
+		Health     *struct{ Status string }
 	}
 	Config struct {
 		Image  string
@@ -110,8 +113,9 @@ const shownLines = 20
 
 // lastLines is the end of what a container said in its last life, indented.
 func lastLines(ctx context.Context, box container) string {
+	begun := box.State.StartedAt.Add(-time.Second).Format(time.RFC3339Nano)
 	// The container's two streams in the order of their lines.
-	out, err := command(ctx, "logs", "--since", box.State.StartedAt, "--tail", strconv.Itoa(shownLines), box.ID).CombinedOutput()
+	out, err := command(ctx, "logs", "--since", begun, "--tail", strconv.Itoa(shownLines), box.ID).CombinedOutput()
 	text := strings.TrimSpace(string(out))
 	if err != nil || text == "" {
 		return "  (its log is empty)"

@@ -206,16 +206,16 @@ func TestDockerGoesAway(t *testing.T) {
 		t.Run("a start that it leaves after "+after.String()+" says so soon", func(t *testing.T) {
 			w := newWorktree(t, projectFile(t))
 			way := newPath(t)
-			db := New(w.Config).three().db
+			x := New(w.Config).three()
 			timer := time.AfterFunc(after, func() { way.set(true) })
 			defer timer.Stop()
 			began := time.Now()
-			fails(t, db.Start(t.Context()), "docker cannot be reached", "--engine embedded")
+			fails(t, x.db.Start(t.Context()), "docker cannot be reached", "--engine embedded")
 			if took := time.Since(began); took > after+10*time.Second {
 				t.Errorf("it took %s", took)
 			}
 			way.set(false)
-			stopAll(t, db)
+			stopAll(t, x.all()...)
 		})
 	}
 }

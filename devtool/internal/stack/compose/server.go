@@ -31,7 +31,9 @@ type server struct {
 	engine *Compose
 	spec   project.Dependency
 	reach  func(addr string) answerer
+
 	joined bool // the first batch; guarded by the engine's mutex
+	begun  bool // it may be starting at this moment; guarded by the engine's mutex
 
 	life sync.Mutex // Start and Stop
 	id   string     // of the container that may run, guarded by life
@@ -63,7 +65,15 @@ func (r *run) alive() bool {
 	}
 }
 
-// close ends the calls of docker, not the container.
+// abandon ends both calls while the container may go on.
+func (r *run) abandon() {
+	r.stopping.Store(true)
+	r.logs.Kill()
+	r.wait.Kill()
+	<-r.finished
+}
+
+// close ends the calls about a container that was stopped.
 func (r *run) close(ctx context.Context) error {
 	r.stopping.Store(true)
 	err := r.wait.Stop(ctx)
@@ -78,6 +88,21 @@ func (s *server) Start(ctx context.Context) error {
 	if s.run.Load().alive() {
 		return s.Probe(ctx)
 	}
+	err := s.start(ctx)
+	if err == nil || ctx.Err() == nil {
+		s.setBegun(false)
+	}
+	return err
+}
+
+func (s *server) setBegun(begun bool) (was bool) {
+	s.engine.mu.Lock()
+	defer s.engine.mu.Unlock()
+	was, s.begun = s.begun, begun
+	return was
+}
+
+func (s *server) start(ctx context.Context) error {
 	box, err := s.engine.bring(ctx, s)
 	if err != nil {
 		return err
@@ -95,7 +120,7 @@ func (s *server) Start(ctx context.Context) error {
 		return err
 	}
 	if err := s.await(ctx, r); err != nil {
-		_ = r.close(context.WithoutCancel(ctx)) // err says what matters
+		r.abandon()
 		return err
 	}
 	s.run.Store(r)
@@ -115,11 +140,11 @@ func (s *server) follow(box container, addr string) (*run, error) {
 	r := &run{box: box, addr: addr, client: s.reach(addr), ended: make(chan struct{}), finished: make(chan struct{})}
 	call := func(what string, output io.Writer, args ...string) (*process.Process, error) {
 		return process.Start(process.Spec{Name: s.spec.Name + " (" + what + ")", Path: path, Args: args, Env: environment(),
-			Output: output, StopTimeout: time.Second}, s.engine.cfg.Registry)
+			Output: output, StopTimeout: 5 * time.Second}, s.engine.cfg.Registry)
 	}
 	// By its own clock, so that two clocks need not agree.
 	if r.logs, err = call("log", s.engine.cfg.Output(s.spec.Name),
-		"logs", "--follow", "--since", box.State.StartedAt, "--tail", logLines, box.ID); err != nil {
+		"logs", "--follow", "--since", box.State.FinishedAt, "--tail", logLines, box.ID); err != nil {
 		return nil, err
 	}
 	// It returns at once when the container has ended already, so that no end is
@@ -148,7 +173,7 @@ func (r *run) watch() {
 }
 
 // lastWords is how long the log of a container may go on after its end.
-const lastWords = 500 * time.Millisecond
+const lastWords = 2 * time.Second
 
 // await asks the server until it answers, its container ends or patience does.
 func (s *server) await(ctx context.Context, r *run) error {
@@ -226,6 +251,9 @@ func (s *server) explainEnd(ctx context.Context, box container) error {
 func (s *server) Stop(ctx context.Context) error {
 	s.life.Lock()
 	defer s.life.Unlock()
+	if s.setBegun(false) && s.spec.Kind == "postgres" {
+		s.settle(ctx)
+	}
 	var errs []error
 	r := s.run.Load()
 	if r != nil {
@@ -244,6 +272,28 @@ func (s *server) Stop(ctx context.Context) error {
 		errs = append(errs, r.close(ctx))
 	}
 	return errors.Join(append(errs, s.engine.leave(ctx, s))...)
+}
+
+// settleTimeout is well above what initdb takes, and below what a person waits.
+const settleTimeout = 10 * time.Second
+
+// settle lets a PostgreSQL that was called off while it began come to the point
+// where it can be stopped. Before that its script hears no signal, and to kill it
+// would leave a volume that no later start can use.
+func (s *server) settle(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+	defer cancel()
+	boxes, err := s.engine.containers(ctx)
+	box := boxes[s.spec.Service]
+	if err != nil || !box.State.Running || box.addr() == "" {
+		return
+	}
+	s.id = box.ID
+	s.engine.cfg.Progress(s.spec.Name + " is stopped once PostgreSQL has begun, so that its data stays whole")
+	if r, err := s.follow(box, box.addr()); err == nil {
+		_ = s.await(ctx, r) // it is stopped either way
+		r.abandon()
+	}
 }
 
 // Addr is the published address.

@@ -75,7 +75,8 @@ func (c *Compose) up(ctx context.Context, services ...string) (map[string]contai
 	conflicts := 0
 	for {
 		free(held)
-		if err = c.run(ctx, "up", upGrace, io.Discard, append([]string{"--detach"}, services...)...); err == nil {
+		err = c.run(ctx, "up", upGrace, io.Discard, append([]string{"--detach"}, services...)...)
+		if c.cut = err != nil; !c.cut {
 			break
 		}
 		if strings.Contains(err.Error(), "is already in use by container") && conflicts < upTries {
@@ -97,6 +98,9 @@ func (c *Compose) up(ctx context.Context, services ...string) (map[string]contai
 	}
 	same := true
 	for _, service := range services {
+		if boxes[service].ID == "" {
+			return nil, console.Fail(console.ExitFailed, "let "+c.cfg.File+" scale it to 1, then devtool up", "%s: service %s has no container", doing, service)
+		}
 		same = same && old[service].State.Running && old[service].ID == boxes[service].ID
 	}
 	text := "containers of " + c.cfg.Project + " started"
@@ -265,7 +269,7 @@ func (c *Compose) composeCommand(ctx context.Context, args ...string) *exec.Cmd 
 }
 
 // run is a call of `docker compose` that may take long: it is on record. When
-// ctx ends, so does the call, after grace.
+// ctx ends, so does the call, after grace, in which it may still succeed.
 func (c *Compose) run(ctx context.Context, verb string, grace time.Duration, watch io.Writer, args ...string) error {
 	path, err := exec.LookPath("docker")
 	if err != nil {
@@ -285,13 +289,15 @@ func (c *Compose) run(ctx context.Context, verb string, grace time.Duration, wat
 		select {
 		case <-p.Done():
 		case <-time.After(grace):
-			c.cut = true
 			_ = p.Stop(context.WithoutCancel(ctx)) // the cause says what matters
 		}
-		return context.Cause(ctx)
 	}
-	if err := p.Err(); err != nil {
+	switch err := p.Err(); {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	default:
 		return &saidError{said: gist(words.String()), cause: err}
 	}
-	return nil
 }
