@@ -19,7 +19,7 @@ func TestDocuments(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			commands := commandsOf(t, document)
+			commands := commandsOf(t, document, "sh")
 			if len(commands) < 5 {
 				t.Errorf("only %d commands found", len(commands))
 			}
@@ -32,8 +32,9 @@ func TestDocuments(t *testing.T) {
 	}
 }
 
-// commandsOf returns the lines of a document's blocks of shell.
-func commandsOf(t *testing.T, document string) []string {
+// commandsOf returns the lines of a document's blocks in a language: sh is typed
+// on a machine, bash in the dev container.
+func commandsOf(t *testing.T, document, language string) []string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("..", document))
 	if err != nil {
@@ -44,7 +45,7 @@ func commandsOf(t *testing.T, document string) []string {
 	for line := range strings.Lines(string(text)) {
 		line = strings.TrimRight(line, "\n")
 		switch {
-		case line == "```sh":
+		case line == "```"+language:
 			inBlock = true
 		case strings.HasPrefix(line, "```"):
 			inBlock = false

@@ -136,22 +136,25 @@ func setup(env *testscript.Env) error {
 				env.T().Log("devtool down: ", err, "\n", string(out))
 			}
 		}
-		if engine() != "attached" {
-			_ = os.RemoveAll(state)
-		}
+		_ = os.RemoveAll(state)
 	})
+	if engine() != "attached" {
+		return nil
+	}
+	// There all scripts have the same servers.
+	for _, args := range [][]string{{"up", "-d", "--fresh"}, {"down"}} {
+		cmd := exec.Command(devtool, append([]string{"-C", work}, args...)...)
+		cmd.Env = env.Vars
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("devtool %v: %w\n%s", args, err, out)
+		}
+	}
 	return nil
 }
 
 // stateHome makes a place for a script's state: short, since a socket lies in
-// it, and open to the user that PostgreSQL runs as when we are root. Attached,
-// all scripts have the same servers, so there the state says from one to the
-// next that the data is to be made as new.
+// it, and open to the user that PostgreSQL runs as when we are root.
 func stateHome() (string, error) {
-	if engine() == "attached" {
-		state := filepath.Join(os.TempDir(), "dt-attached")
-		return state, os.MkdirAll(state, 0o711)
-	}
 	state, err := os.MkdirTemp("", "dt")
 	if err != nil {
 		return "", err
