@@ -157,6 +157,7 @@ func TestDevContainer(t *testing.T) {
 	})
 	step("the scripts of the command line run here too", func(t *testing.T) {
 		c.exec("devtool", "down")
+		c.replace("service/internal/interface/http/notes.go", "status: http.StatusAccepted", "status: http.StatusCreated")
 		c.execWithin(buildPatience, "env", "DEVTOOL_TEST_ENGINE=attached", "go", "test", "-timeout", "20m", "./devtool", "-run", "TestScripts|TestDocuments")
 	})
 	step("after a stop of the containers the stack comes back by itself", func(t *testing.T) {
