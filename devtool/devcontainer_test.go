@@ -32,7 +32,7 @@ func TestDevContainer(t *testing.T) {
 	cli := devcontainerCLI(t)
 	clone := newClone(t)
 	c := &devContainer{cli: cli, folder: clone, t: t}
-	t.Cleanup(c.remove)
+	t.Cleanup(func() { c.remove(t) })
 
 	step := func(fact string, f func(t *testing.T)) {
 		t.Helper()
@@ -181,7 +181,7 @@ func TestDevContainer(t *testing.T) {
 		git(t, clone, "worktree", "add", "-q", tree)
 		ownedByUser(t, clone, tree)
 		w := &devContainer{cli: cli, folder: tree, t: t}
-		t.Cleanup(w.remove)
+		t.Cleanup(func() { w.remove(t) })
 		w.up(patience, "--skip-post-create")
 		if w.project == c.project {
 			t.Fatalf("both are the Compose project %s", w.project)
@@ -369,17 +369,20 @@ func (c *devContainer) replace(file, old, changed string) {
 	}
 }
 
-// remove takes away containers, networks, volumes and the images.
-func (c *devContainer) remove() {
+// remove takes away containers, networks, volumes and images. By name: another
+// project may have the same image.
+func (c *devContainer) remove(t *testing.T) {
 	if c.project == "" {
 		return
 	}
-	_, all, err := c.run(patience, "docker", "compose", "-p", c.project, "down", "--volumes", "--timeout", "1")
-	if err != nil {
-		c.t.Log(err, all)
+	used, _, _ := c.run(patience, "docker", "inspect", "--format", "{{.Config.Image}}", c.id)
+	built, _, _ := c.run(patience, "docker", "images", "--format", "{{.Repository}}:{{.Tag}}", "--filter", "reference="+c.project+"-*")
+	if _, all, err := c.run(patience, "docker", "compose", "-p", c.project, "down", "--volumes", "--timeout", "1"); err != nil {
+		t.Errorf("%v\n%s", err, all)
 	}
-	images, _, _ := c.run(patience, "docker", "images", "--quiet", "--filter", "reference="+c.project+"-*")
-	if images != "" {
-		_, _, _ = c.run(patience, "docker", append([]string{"image", "rm", "--force"}, strings.Fields(images)...)...)
+	for _, image := range slices.Compact(strings.Fields(used + "\n" + built)) {
+		if _, all, err := c.run(patience, "docker", "image", "rm", image); err != nil && !strings.Contains(all, "No such image") {
+			t.Errorf("%v\n%s", err, all)
+		}
 	}
 }
