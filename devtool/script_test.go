@@ -149,6 +149,9 @@ func setup(env *testscript.Env) error {
 			return fmt.Errorf("devtool %v: %w\n%s", args, err, out)
 		}
 	}
+	// And a consumer group of its own: kfake, which may be the broker, can lose
+	// count of a group whose members came and went in a hurry.
+	env.Setenv("KAFKA_GROUP", "notes-worker-"+filepath.Base(state))
 	return nil
 }
 
